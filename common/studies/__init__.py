@@ -1,0 +1,1 @@
+"""One module a paper: its parameters, its cells and how a cell is run (docs/architecture.md)."""
