@@ -1,0 +1,306 @@
+"""Images and labels of every data set of the project, through one function: `load`.
+
+>>> train = load("mnist", "train")            # uint8 60000 x 28 x 28 x 1, int64 labels, class names, a fingerprint
+>>> mine = load("folder:photos", "test", size=64)
+
+A set is decoded once into a memory-mapped cache (`paths.cache_root`), sorted into an order that depends on the images
+alone. So the same images give the same fingerprint and the same results, whatever layout they came from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from common import embedded, layouts, paths, sources
+from common.datacache import Rows, Source, fetch
+from common.decoding import Fit, Row
+from common.errors import UserError
+
+SPLITS = ("train", "test", "all")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Images:
+    """One split of one data set.
+
+    Attributes
+    ----------
+    name, split : str
+        As asked for; a user's folder is called ``folder:<its last part>``.
+    images : numpy.ndarray
+        uint8, N x H x W x C (C = 1 or 3). A read-only memory map: copy before writing, or before `torch.from_numpy`.
+    labels : numpy.ndarray
+        int64, N; indices into `classes`.
+    classes : tuple of str
+        Official class names in official order.
+    fingerprint : str
+        Hexadecimal sha256 over shape, class names, labels and pixels in canonical order.
+    stand_in : bool
+        True for the embedded sets: what is measured on them compares with no paper.
+    masks : numpy.ndarray or None
+        bool, N x H x W, True where the defect is; None for sets without masks.
+    """
+
+    name: str
+    split: str
+    images: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    fingerprint: str
+    stand_in: bool = False
+    masks: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.images.shape))
+        return f"Images({self.name} {self.split}: {shape}, {len(self.classes)} classes, {self.fingerprint[:12]})"
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Images per class, int64, in the order of `classes`."""
+        return np.bincount(self.labels, minlength=len(self.classes))
+
+
+_CIFAR100 = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
+
+
+@dataclass(frozen=True)
+class _Set:
+    """What is known of a set before looking at its files.
+
+    `classes` are the official names (space separated; empty: those of the source), `layout` its official layout,
+    `pool` the share that becomes the training split where only one part of the set is there (0: that is an error).
+    """
+
+    fit: Fit
+    classes: str = ""
+    pool: float = 0.0
+    layout: Callable[[Path], dict[str, Source]] | None = None
+    home: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        return tuple(self.classes.split()) or None
+
+
+_EMBEDDED = {
+    "digits": (embedded.find_digits, Fit("exact", 1, native=(28, 28)), 0.75),
+    "shapes": (embedded.find_shapes, Fit("exact", 3, native=(32, 32)), 0.0),
+    "textures": (embedded.find_textures, Fit("exact", 1, native=(64, 64)), 0.0),
+}
+
+_SETS = {
+    "mnist": _Set(Fit("exact", 1, native=(28, 28)), "0 1 2 3 4 5 6 7 8 9"),
+    "cifar10": _Set(Fit("exact", 3, native=(32, 32)), "airplane automobile bird cat deer dog frog horse ship truck"),
+    "cifar100": _Set(Fit("exact", 3, native=(32, 32)), _CIFAR100),
+    "stl10": _Set(Fit("exact", 3, native=(96, 96)), "airplane bird car cat deer dog horse monkey ship truck"),
+    "tiny_imagenet": _Set(
+        Fit("exact", 3, native=(64, 64)), layout=layouts.find_tiny_imagenet, home="cs231n.stanford.edu"
+    ),
+    "imagenet": _Set(Fit("crop", 3, size=64), layout=layouts.find_imagenet, home="image-net.org"),
+    "mura": _Set(
+        Fit("pad", 1, size=224), "normal abnormal", layout=layouts.find_mura, home="stanfordmlgroup.github.io"
+    ),
+    "magnetic_tile": _Set(
+        Fit("pad", 1, size=256),
+        "Free Blowhole Break Crack Fray Uneven",
+        pool=0.5,
+        home="github.com/abin24/Magnetic-tile-defect-datasets.",
+    ),
+} | {
+    f"dagm_class{i}": _Set(
+        Fit("pad", 1, size=256),
+        "ok defect",
+        pool=0.5,
+        layout=partial(layouts.find_dagm, number=i),
+        home="conferences.mpi-inf.mpg.de/dagm/2007",
+    )
+    for i in range(1, 11)
+}
+
+
+def names() -> tuple[str, ...]:
+    """Every name `load` knows, embedded sets first."""
+    return (*_EMBEDDED, *_SETS)
+
+
+def load(
+    name: str,
+    split: str = "train",
+    root: str | os.PathLike | None = None,
+    *,
+    size: int | None = None,
+    offline: bool = False,
+) -> Images:
+    """One split of a data set, decoded, in canonical order.
+
+    Looked for in this order: ``<root>/<name>/{train,test}-*.parquet`` (Hugging Face image layout), the set's own layout
+    or what torchvision keeps under the root, then a download by torchvision (MNIST, CIFAR, STL-10).
+
+    Parameters
+    ----------
+    name : str
+        One of `names()`; or ``folder:PATH`` or the path of an existing folder, with one subfolder of images per class,
+        below ``train/`` and ``test/`` (or ``val/``) or, undivided, split 80/20.
+    split : {"train", "test", "all"}
+        "all": both. Where only one part of a set is there (`digits`, an undivided folder, `magnetic_tile`,
+        `dagm_class1` as parquet), "all" is that part, and train and test are cut from it: per class, the first 75%
+        (digits), 80% (folder) or 50% in the order of the images' hashes; copies of one image stay on one side.
+    root : path, optional
+        Folder with one subfolder per set; see `paths.data_root`.
+    size : int, optional
+        Height and width of the result. By default the set's own; 64 for `imagenet` (short side resized, centre
+        cropped), 224 for `mura`, 256 for `dagm_class*` and `magnetic_tile` (centred on a black square, resized), and
+        for a folder the size of its images where all have one. A folder's images are padded to a square like the last.
+        Images are resized bilinearly, masks to the nearest pixel.
+    offline : bool
+        Never download.
+
+    Returns
+    -------
+    Images
+        Arrays are maps of files in the cache, so a set larger than memory (ImageNet) can be loaded too. Decoding needs
+        twice the set's decoded size on disk for a while: 2 x 16 GB for ImageNet at 64 x 64.
+
+    Raises
+    ------
+    UserError
+        Unknown name, missing set, damaged file, or an image, label or mask that cannot be used; names file and row.
+    """
+    if split not in SPLITS:
+        raise UserError(f"split {split!r} is not one of {', '.join(SPLITS)}")
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int | np.integer) or not 4 <= size <= 4096):
+        raise UserError(f"size {size!r} is not a whole number of pixels from 4 to 4096")
+    found, fit, pool, shown = _find(str(name), paths.data_root(root), offline)
+    if size is not None and (size, size) != fit.native:
+        fit = replace(fit, size=int(size), **(dict(kind="pad") if fit.kind == "exact" and fit.native is None else {}))
+
+    cache = paths.cache_root()
+    if split in found:
+        entry = fetch(cache, shown, split, found[split], fit)
+    elif split == "all":
+        entry = fetch(cache, shown, split, _both(found["train"], found["test"]), fit)
+    else:
+        entry = fetch(cache, shown, split, _part(cache, shown, split, found["all"], fit, pool), fit)
+    return Images(
+        shown, split, entry.images, entry.labels, entry.classes, entry.fingerprint, shown in _EMBEDDED, entry.masks
+    )
+
+
+def _find(name: str, root: Path, offline: bool) -> tuple[dict[str, Source], Fit, float, str]:
+    """The sources of a set, how its images are fitted, the share of its training split, and the name to show."""
+    if name in _EMBEDDED:
+        find, fit, pool = _EMBEDDED[name]
+        return find(), fit, pool, name
+    if name in _SETS:
+        return _find_known(name, root, offline), _SETS[name].fit, _SETS[name].pool, name
+    if name.startswith("folder:") or os.path.isdir(name):
+        folder = Path(name.removeprefix("folder:")).expanduser().resolve()
+        return layouts.find_folder(folder), Fit("exact", None), 0.8, f"folder:{folder.name}"
+    close = difflib.get_close_matches(name, names(), n=1)
+    hint = f", did you mean {close[0]}" if close else ""
+    raise UserError(f"unknown data set {name!r}{hint}? Known: {', '.join(names())}, folder:PATH")
+
+
+def _find_known(name: str, root: Path, offline: bool) -> dict[str, Source]:
+    known = _SETS[name]
+    found = sources.find_parquet(root / name, known.names)
+    if "all" in found and not known.pool:
+        raise UserError(
+            f"{name}: only one of train-*.parquet and test-*.parquet is in {root / name}; copy the other one there"
+        )
+    found = found or sources.find_torchvision(root, name, known.names) or (known.layout(root) if known.layout else {})
+    if not found and name in sources.TORCHVISION and not offline:
+        sources.download_torchvision(root, name)
+        found = sources.find_torchvision(root, name, known.names)
+    if not found:
+        raise UserError(_missing(name, root))
+    return found
+
+
+def _missing(name: str, root: Path) -> str:
+    """What was looked for, where, and the ways to get it."""
+    looked, get = f"{root / name}/{{train,test}}-*.parquet", f"get it from {_SETS[name].home} and unpack it there"
+    if name in sources.TORCHVISION:
+        looked += f" and torchvision's {root / sources.TORCHVISION[name][1]}"
+        get = "let torchvision download it (without --offline)"
+    elif _SETS[name].layout:
+        looked += f" and its published layout under {root}"
+    return (
+        f"{name}: not found; looked for {looked}. Copy the set's parquet files to {root / name}, or {get}, "
+        "or point --data or IMBALANCE_DATA at the folder that holds it"
+    )
+
+
+def _both(train: Source, test: Source) -> Source:
+    def read() -> Rows:
+        first, second = train.read(), test.read()
+        if first.classes != second.classes:
+            raise UserError(f"train and test have different classes: {first.classes[:5]}, {second.classes[:5]}")
+        return Rows(first.classes, first.n + second.n, _Chain(first.rows, second.rows), first.masks or second.masks)
+
+    return Source((*train.files, *test.files), read, version=f"{train.version}\x1e{test.version}")
+
+
+class _Chain:
+    """Two iterables one after the other, again and again."""
+
+    def __init__(self, *parts):
+        self.parts = parts
+
+    def __iter__(self):
+        return itertools.chain.from_iterable(self.parts)
+
+
+def _part(cache: Path, name: str, split: str, whole: Source, fit: Fit, share: float) -> Source:
+    """The training or test split of a set that comes in one part."""
+
+    def read() -> Rows:
+        entry = fetch(cache, name, "all", whole, fit)
+        train = _train_part(entry.images, entry.labels, share)
+        rows = [
+            Row(
+                f"{name} row {i}",
+                entry.images[i],
+                int(entry.labels[i]),
+                None if entry.masks is None else entry.masks[i],
+            )
+            for i in np.flatnonzero(train == (split == "train"))
+        ]
+        return Rows(entry.classes, len(rows), rows, entry.masks is not None)
+
+    return Source(whole.files, read, version=f"{whole.version}\x1e{share}")
+
+
+def _train_part(images: np.ndarray, labels: np.ndarray, share: float) -> np.ndarray:
+    """Which images of a set in canonical order train; bool, N.
+
+    Canonical order within a class is the order of hashes, which is as good as a shuffle and the same everywhere.
+    """
+    train = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        cut = min(len(members) - 1, round(share * len(members)))
+        # Equal images are neighbours: never one in train and its copy in test.
+        while 0 < cut < len(members) and np.array_equal(images[members[cut]], images[members[cut - 1]]):
+            cut += 1
+        train[members[:cut]] = True
+    return train

@@ -1,0 +1,173 @@
+"""One notebook run in a process of its own: started, watched, stopped, and what went wrong in it.
+
+The child, ``python -m common.execution JOB.yaml``, is papermill with an execution timeout, then the page. papermill
+changes the directory of its process and a kernel's trouble must not reach other runs: so one process per run, and no
+threads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import jobs, paths
+
+# Seconds a notebook cell may take: far more than any needs, so that a hanging kernel ends some day.
+TIMEOUT = {"demo": 1800, "reduced": 3 * 86400, "paper": 14 * 86400}
+GRACE = 3600  # after a time budget is used up, for what had begun
+_ANSI = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
+
+
+@dataclass
+class Started:
+    """A run in progress."""
+
+    job: jobs.Job
+    process: subprocess.Popen
+    since: float
+
+    @property
+    def log(self) -> Path:
+        return output(self.job).with_suffix(".log")
+
+
+def output(job: jobs.Job) -> Path:
+    """The executed notebook; beside it its log and the job file."""
+    return jobs.reports_root() / "runs" / job.profile / f"{job}.ipynb"
+
+
+def page(job: jobs.Job) -> Path:
+    """The page that the stem's last run renders."""
+    return jobs.reports_root() / job.profile / f"{job.paper}.html"
+
+
+def start(job: jobs.Job, slots: int, seconds: float = math.inf) -> Started:
+    """Start the child of a run; `slots` runs share the cores, `seconds` are left of the time budget."""
+    import yaml
+
+    executed = output(job)
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    executed.unlink(missing_ok=True)  # else the traceback of an earlier run could be taken for this one's
+    options = jobs.with_budget(job, seconds)
+    environment = _environment(slots, options.pop("data", None))
+    content = {
+        "notebook": str(job.paper.notebook),
+        "executed": str(executed),
+        "parameters": {**options, **job.parameters},
+        "timeout": round(min(TIMEOUT[job.profile], seconds + GRACE)),
+        "page": str(page(job)) if job.last else None,
+        "title": getattr(job.paper.module(), "TITLE", job.paper.stem.replace("_", " ")),
+        "profile": job.profile,
+    }
+    job_file = executed.with_suffix(".yaml")
+    # safe_dump refuses numpy values, which papermill would write into the notebook as broken source.
+    job_file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    with executed.with_suffix(".log").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "common.execution", str(job_file)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment,
+            start_new_session=True,  # Ctrl-C is for the parent, which stops its children in order
+        )  # fmt: skip
+    return Started(job, process, time.monotonic())
+
+
+def _environment(slots: int, data: str | None) -> dict[str, str]:
+    environment = {
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # the debugger's warning about frozen modules in every log
+        "JUPYTER_PREFER_ENV_PATH": "1",  # a kernel the user once installed must not replace this environment's
+        **os.environ,
+    }
+    threads = str(max(1, jobs.cores() // slots))
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+        environment.setdefault(name, threads)
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(paths.ROOT), os.environ.get("PYTHONPATH"))))
+    if data:  # not as a parameter: the page shows those, and whose home the data is in is no one's business
+        environment["IMBALANCE_DATA"] = data
+    return environment
+
+
+def stop(started: list[Started], patience: float = 10.0) -> None:
+    """End runs with all their processes: kernels live in sessions of their own, so a signal to the child's group
+    would miss them and the workers below them."""
+    import psutil
+
+    family = []
+    for one in started:
+        try:
+            family += [child := psutil.Process(one.process.pid), *child.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            continue
+    for one in started:
+        if one.process.poll() is None:
+            os.killpg(one.process.pid, signal.SIGTERM)  # papermill's client shuts its kernel down
+    _, alive = psutil.wait_procs(family, timeout=patience)
+    for process in alive:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    for one in started:
+        one.process.wait()
+
+
+def failure(started: Started) -> str:
+    """Why a run failed: the traceback of the failing cell, else the end of the log."""
+    try:
+        cells = json.loads(output(started.job).read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError, KeyError):
+        cells = []
+    for cell in cells:
+        for out in cell.get("outputs", ()):
+            if out.get("output_type") == "error":
+                where = f"cell [{cell.get('execution_count')}] of {started.job}:"
+                return "\n".join([where, *(_ANSI.sub("", line) for line in out["traceback"])])
+    return "\n".join([f"end of {started.log}:", *last_lines(started.log, 20)])
+
+
+def last_lines(log: Path, n: int) -> list[str]:
+    """The last non-empty lines of a log; what tqdm overwrote on one line counts as lines."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 8192))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    return [line for line in (_ANSI.sub("", part).strip() for part in re.split(r"[\r\n]+", text)) if line][-n:]
+
+
+def main(job_file: str) -> int:
+    """The child: execute, then render."""
+    import logging
+
+    import papermill
+    import yaml
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    job = yaml.safe_load(Path(job_file).read_text(encoding="utf-8"))
+    try:
+        papermill.execute_notebook(
+            job["notebook"], job["executed"], parameters=job["parameters"], kernel_name="python3", log_output=True,
+            progress_bar=False, start_timeout=300, execution_timeout=job["timeout"],
+            cwd=str(Path(job["notebook"]).parent),  # as in Jupyter
+        )  # fmt: skip
+    except papermill.PapermillExecutionError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if job["page"]:
+        from common import report
+
+        report.render(Path(job["executed"]), Path(job["page"]), title=job["title"], profile=job["profile"])
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1]))

@@ -1,0 +1,216 @@
+"""What to run: the grids of `notebooks/grids.yaml`, expanded and checked before anything starts.
+
+>>> [run.name for run in expand("reduced", "systematic_study")]
+['balanced', 'step', 'linear']
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import itertools
+import math
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common import paths
+from common.errors import UserError
+
+PROFILES = ("demo", "reduced", "paper")
+
+
+@dataclass(frozen=True)
+class GridRun:
+    """One execution of a notebook: its name within the profile, and what differs from the notebook's defaults."""
+
+    name: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def unknown(what: str, value: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is not among the known ones, with the nearest of them."""
+    known = [str(name) for name in known]
+    close = difflib.get_close_matches(str(value), known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return UserError(f"unknown {what} {value!r}; {hint}there are {', '.join(known) or 'none'}")
+
+
+# -- the file ----------------------------------------------------------------------------------------------------------
+
+
+def load(folder: Path | None = None) -> dict[str, dict[str, list]]:
+    """profile -> stem -> entries as written in ``<folder>/grids.yaml``; only its outer form is checked here."""
+    import yaml
+
+    path = (folder or paths.NOTEBOOKS) / "grids.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected profile -> stem -> list of runs")
+    for profile, stems in content.items():
+        if profile not in PROFILES:
+            raise UserError(f"{path}: {unknown('profile', profile, PROFILES)}")
+        if not isinstance(stems, dict) or not all(isinstance(runs, list) and runs for runs in stems.values()):
+            raise UserError(f"{path}: {profile}: expected stem -> list of {{run, parameters, grid}}")
+    return content
+
+
+def expand(profile: str, stem: str, overrides: Mapping | None = None, folder: Path | None = None) -> list[GridRun]:
+    """The runs of a stem in a profile, grids multiplied out.
+
+    Parameters
+    ----------
+    profile, stem : str
+    overrides : mapping, optional
+        Values that win over the file's (``--set``); a grid over such a name collapses.
+    folder : Path, optional
+        Folder of grids.yaml; by default `paths.NOTEBOOKS`.
+
+    Returns
+    -------
+    list of GridRun
+        In the file's order, with unique names; empty when the profile has no runs of the stem.
+
+    Raises
+    ------
+    UserError
+        For an unknown profile or a malformed entry, naming it.
+    """
+    if profile not in PROFILES:
+        raise unknown("profile", profile, PROFILES)
+    overrides = dict(overrides or {})
+    runs: list[GridRun] = []
+    for entry in load(folder).get(profile, {}).get(stem, []):
+        where = f"grids.yaml: {profile}: {stem}"
+        if not isinstance(entry, dict):
+            raise UserError(f"{where}: {entry!r}; expected {{run, parameters, grid}}")
+        for key in entry:
+            if key not in ("run", "parameters", "grid"):
+                raise UserError(f"{where}: {unknown('key', key, ('run', 'parameters', 'grid'))}")
+        name, fixed, grid = entry.get("run"), entry.get("parameters") or {}, entry.get("grid") or {}
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            raise UserError(f"{where}: run {name!r}; expected a name of letters, digits, - and _")
+        if not isinstance(fixed, dict) or not isinstance(grid, dict):
+            raise UserError(f"{where}: {name}: parameters and grid map names to values")
+        for axis, values in grid.items():
+            if not isinstance(values, list) or not values:
+                raise UserError(f"{where}: {name}: grid {axis!r} is {values!r}; expected a list of values")
+            if axis in fixed:
+                raise UserError(f"{where}: {name}: {axis!r} is in both parameters and grid")
+        grid = {axis: values for axis, values in grid.items() if axis not in overrides}
+        for point in itertools.product(*grid.values()):
+            suffix = "".join("-" + re.sub(r"[^A-Za-z0-9.]+", "_", str(value)).strip("_") for value in point)
+            parameters = {**fixed, **dict(zip(grid, point, strict=True)), **overrides}
+            runs.append(GridRun(name + suffix, parameters))
+    names = [run.name for run in runs]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"grids.yaml: {profile}: {stem}: two runs are called {name!r}")
+    return runs
+
+
+# -- names and types ---------------------------------------------------------------------------------------------------
+
+
+def notebook_types(path: Path) -> dict[str, Any]:
+    """Parameter -> type of a notebook's cell tagged `parameters`, as papermill sees it; from the defaults."""
+    import papermill
+
+    kinds = {}
+    for name, found in papermill.inspect_notebook(str(path)).items():
+        try:
+            default = ast.literal_eval(found["default"])
+        except (ValueError, SyntaxError):
+            kinds[name] = Any
+            continue
+        kinds[name] = Any if default is None else type(default)
+        if isinstance(default, list | tuple) and default:
+            kinds[name] = list[type(default[0])]
+    return kinds
+
+
+def field_types(kind: type) -> dict[str, Any]:
+    """Field -> type of a dataclass."""
+    hints = typing.get_type_hints(kind)
+    return {f.name: hints[f.name] for f in dataclasses.fields(kind)}
+
+
+def check(values: Mapping, kinds: Mapping, where: str) -> dict[str, Any]:
+    """`values` as plain Python of the wanted types.
+
+    Raises
+    ------
+    UserError
+        For a name that is not in `kinds`, or a value of another type.
+    """
+    for name in values:
+        if name not in kinds:
+            raise UserError(f"{where}: {unknown('parameter', name, sorted(kinds))}")
+    return {name: coerce(value, kinds[name], f"{where}: {name}") for name, value in values.items()}
+
+
+def coerce(value: Any, kind: Any, where: str) -> Any:
+    """`value` as `kind` (bool, int, float, str, a list or tuple of these, a union, Any), else `UserError`.
+
+    What no one means otherwise is allowed: 10 for 10.0, and ``1e-3``, which YAML takes for a text.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        for choice in arguments:
+            if choice is type(None) and value is None:
+                return None
+            try:
+                return coerce(value, choice, where)
+            except UserError:
+                continue
+    elif (origin or kind) in (list, tuple):
+        if isinstance(value, list | tuple):
+            element = next((a for a in arguments if a is not Ellipsis), Any)
+            return [coerce(item, element, where) for item in value]
+    elif kind is float:
+        if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+            value = float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return value
+    elif kind is int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    elif isinstance(value, kind):
+        return value
+    raise UserError(f"{where} is {value!r}; expected {describe(kind)}")
+
+
+def describe(kind: Any) -> str:
+    """A type in words."""
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join("null" if a is type(None) else describe(a) for a in arguments)
+    if (origin or kind) in (list, tuple):
+        inner = {int: " of whole numbers such as [1, 2]", float: " of numbers such as [1, 2]", str: " of texts"}
+        return "a list" + (inner.get(arguments[0], "") if arguments else "")
+    return words.get(kind, str(kind))
+
+
+def parse_value(text: str, kind: Any) -> Any:
+    """The value of ``--set NAME=VALUE``: YAML, but a text stays the text it is (``precision=16`` is no number)."""
+    import yaml
+
+    if kind is str:
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text  # its type is then wrong, and the error shows it as it was typed

@@ -1,0 +1,176 @@
+"""How many images each class keeps, and which ones.
+
+The papers make balanced sets imbalanced on purpose. Every profile here is a function that returns class counts in label
+order; `subsample` then picks the images. Which class is rare is decided by `minority_classes` or `class_order`, with a
+seed of its own, so that the choice of classes, of images and of initial weights never mix.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.errors import UserError
+
+
+def _at_least_one(counts) -> np.ndarray:
+    """Round half up, and keep one image: a class without any is no longer the same task."""
+    return np.maximum(np.floor(np.asarray(counts, dtype=float) + 0.5).astype(np.int64), 1)
+
+
+def _check_ratio(name: str, value: float) -> None:
+    if not value >= 1:
+        raise UserError(f"{name} {value!r}: expected a ratio of largest to smallest class of at least 1")
+
+
+def minority_classes(n_classes: int, mu: float, seed: int | None = None) -> np.ndarray:
+    """Labels of the minority classes.
+
+    Parameters
+    ----------
+    n_classes : int
+    mu : float
+        Fraction of classes that are minority (Buda et al., equation 1); ``mu * n_classes`` must be a whole number.
+    seed : int or None
+        None takes the lowest labels (Buda et al. on CIFAR-10), a number draws at random (on MNIST).
+
+    Returns
+    -------
+    ndarray of int64, sorted.
+    """
+    count = mu * n_classes
+    if not 0 <= mu <= 1 or abs(count - round(count)) > 1e-6:
+        raise UserError(
+            f"mu {mu!r}: expected a fraction of {n_classes} classes that is a whole number of them, such as "
+            f"{1 / n_classes:g} or {(n_classes // 2) / n_classes:g}"
+        )
+    count = round(count)
+    if seed is None:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).permutation(n_classes)[:count])
+
+
+def class_order(n_classes: int, seed: int | None = None) -> np.ndarray:
+    """Labels from rarest to most frequent: ascending (seed None) or drawn at random."""
+    return np.arange(n_classes) if seed is None else np.random.default_rng(seed).permutation(n_classes)
+
+
+def step_counts(n_classes: int, largest: int, rho: float, minority) -> np.ndarray:
+    """Step imbalance: majority classes keep `largest` images, minority classes `largest / rho` (Buda et al., eq. 1-2).
+
+    Raises
+    ------
+    UserError
+        If `rho` is below 1 or a minority class would keep less than one image.
+    """
+    _check_ratio("rho", rho)
+    if largest / rho < 1 - 1e-9:
+        raise UserError(f"rho {rho:g}: with {largest} images in the largest class it is at most {largest}")
+    counts = np.full(n_classes, largest, dtype=np.int64)
+    counts[np.asarray(minority, dtype=np.int64)] = _at_least_one(largest / rho)
+    return counts
+
+
+def linear_counts(n_classes: int, largest: int, rho: float, order=None) -> np.ndarray:
+    """Linear imbalance: class sizes rise by a constant from `largest / rho` to `largest` (Buda et al., section 3.1).
+
+    `order` lists the labels from the rarest up; None is ascending labels.
+    """
+    _check_ratio("rho", rho)
+    if largest / rho < 1 - 1e-9:
+        raise UserError(f"rho {rho:g}: with {largest} images in the largest class it is at most {largest}")
+    counts = np.empty(n_classes, dtype=np.int64)
+    counts[class_order(n_classes) if order is None else np.asarray(order)] = _at_least_one(
+        np.linspace(largest / rho, largest, n_classes)
+    )
+    return counts
+
+
+def inverse_linear_counts(n_classes: int, largest: int, ir: float, order=None) -> np.ndarray:
+    """``n / r_i`` with r rising linearly from 1 to `ir` (Koziarski et al., equations 1-2).
+
+    `order` lists the labels from the most frequent down; None is ascending labels.
+    """
+    _check_ratio("ir", ir)
+    counts = np.empty(n_classes, dtype=np.int64)
+    counts[class_order(n_classes) if order is None else np.asarray(order)] = _at_least_one(
+        largest / np.linspace(1, ir, n_classes)
+    )
+    return counts
+
+
+def exponential_counts(n_classes: int, largest: int, rho: float, order=None) -> np.ndarray:
+    """Long tail: ``largest * rho ** (-i / (C - 1))``, rounded down as the CIFAR-LT benchmarks do (Cui et al. 2019).
+
+    `order` lists the labels from the most frequent down; None is ascending labels.
+    """
+    _check_ratio("rho", rho)
+    sizes = largest * np.power(float(rho), -np.arange(n_classes) / max(n_classes - 1, 1))
+    counts = np.empty(n_classes, dtype=np.int64)
+    # The tolerance keeps a size that is whole in exact arithmetic (5000 / 100) from falling to the number below.
+    counts[class_order(n_classes) if order is None else np.asarray(order)] = np.maximum(np.floor(sizes + 1e-9), 1)
+    return counts
+
+
+# Zhang et al., tables I and II: images per class, for ten classes or ten ranges of ten classes (then a tenth of it).
+_CATEGORY_CENTERS = {
+    "A": ([400] * 5 + [4000] * 5, [100] * 5 + [1000] * 5),
+    "B": ([200] * 3 + [400] * 3 + [2000] * 3 + [4000], [50] * 3 + [100] * 3 + [500] * 3 + [1000]),
+    "C": (
+        [200, 600, 1000, 1400, 1800, 2200, 2600, 3000, 3500, 4000],
+        [50, 150, 250, 350, 450, 550, 650, 750, 870, 1000],
+    ),
+}
+
+
+def category_centers_counts(kind: str, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Training and validation images per class of Zhang et al.'s imbalance A, B or C (tables I and II).
+
+    Parameters
+    ----------
+    kind : {'A', 'B', 'C'}
+    n_classes : {10, 100}
+        CIFAR-10 (table I) or CIFAR-100 (table II, ten classes a row and a tenth of the images).
+
+    Returns
+    -------
+    train, validation : ndarray of int64, shape (n_classes,)
+    """
+    if kind not in _CATEGORY_CENTERS or n_classes not in (10, 100):
+        raise UserError(f"imbalance {kind!r} with {n_classes} classes: expected A, B or C with 10 or 100 classes")
+    repeat = n_classes // 10
+    train, validation = (
+        np.repeat(np.asarray(row, dtype=np.int64) // repeat, repeat) for row in _CATEGORY_CENTERS[kind]
+    )
+    return train, validation
+
+
+def subsample(labels, counts, seed: int) -> np.ndarray:
+    """Pick `counts[c]` images of each class c.
+
+    One seed orders each class once and keeps the first `counts[c]`, so for one seed a smaller subset is contained in a
+    larger one (nested in rho).
+
+    Parameters
+    ----------
+    labels : array of int, shape (n,)
+    counts : array of int, shape (n_classes,)
+    seed : int
+
+    Returns
+    -------
+    ndarray of int64, sorted positions into `labels`.
+
+    Raises
+    ------
+    UserError
+        If a class has fewer images than asked for.
+    """
+    labels = np.asarray(labels)
+    kept = []
+    for label, count in enumerate(np.asarray(counts)):
+        members = np.flatnonzero(labels == label)
+        if count > len(members):
+            raise UserError(f"class {label}: {count} images asked for, {len(members)} there are; lower per_class")
+        order = np.random.default_rng([seed, label]).permutation(len(members))
+        kept.append(members[order[:count]])
+    return np.sort(np.concatenate(kept))

@@ -1,0 +1,223 @@
+"""What a start asks for: papers, their runs and parameters, all checked before anything begins."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import pkgutil
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from common import grids, paths
+from common.errors import UserError
+
+# The command line's own: a grid or --set that changed them would contradict what the user asked for.
+FLAGS = ("profile", "data", "store", "device", "weights", "time_budget", "offline", "refresh")
+
+# -- what there is -----------------------------------------------------------------------------------------------------
+
+
+def notebooks_root() -> Path:
+    """Folder of the notebooks and grids.yaml (IMBALANCE_NOTEBOOKS, for tests)."""
+    return Path(os.environ.get("IMBALANCE_NOTEBOOKS") or paths.NOTEBOOKS)
+
+
+def reports_root() -> Path:
+    """Folder that pages and executed notebooks go to (IMBALANCE_REPORTS, for tests)."""
+    return Path(os.environ.get("IMBALANCE_REPORTS") or paths.REPORTS)
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What there is of a paper: its number, stem, notebook and name of its study module (either may be None)."""
+
+    number: int
+    stem: str
+    notebook: Path | None
+    study: str | None
+
+    def __str__(self) -> str:
+        return f"{self.number}_{self.stem}"
+
+    def module(self) -> ModuleType | None:
+        return importlib.import_module(self.study) if self.study else None
+
+
+def papers(with_notebook: bool) -> list[Paper]:
+    """All papers by number; those with a notebook, or those with a study module."""
+    import common.studies
+
+    notebooks = {}
+    for path in notebooks_root().glob("*.ipynb"):
+        if match := re.fullmatch(r"(\d+)_(\w+)", path.stem):
+            notebooks[match[2]] = (int(match[1]), path)
+    studies = {module.name: f"common.studies.{module.name}" for module in pkgutil.iter_modules(common.studies.__path__)}
+    if with_notebook:
+        found = [Paper(number, stem, path, studies.get(stem)) for stem, (number, path) in notebooks.items()]
+    else:
+        found = [Paper(importlib.import_module(name).PAPER, stem, None, name) for stem, name in studies.items()]
+    return sorted(found, key=lambda paper: (paper.number, paper.stem))
+
+
+def select(all_papers: list[Paper], only: list[str]) -> list[Paper]:
+    """Those that --only names, by number, stem or both, in the order of the papers; all when it names none."""
+    wanted = [name.strip() for names in only for name in names.split(",")]
+    for name in wanted:
+        if not any(name in (str(p.number), p.stem, str(p)) for p in all_papers):
+            raise grids.unknown("notebook", name, [str(p) for p in all_papers])
+    return [p for p in all_papers if not only or {str(p.number), p.stem, str(p)} & set(wanted)]
+
+
+# -- jobs --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One run of one paper.
+
+    Attributes
+    ----------
+    parameters, options : dict
+        What goes to the notebook, or to `study.Run`; plain Python values, only what differs from the defaults.
+    study : common.study.Run or None
+        The run's cells; None for a notebook without a study.
+    last : bool
+        The stem's last run, which renders its page.
+    """
+
+    paper: Paper
+    run: str
+    profile: str
+    parameters: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)
+    study: Any = None
+    last: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.paper}.{self.run}"
+
+
+def plan(profile: str, arguments: argparse.Namespace) -> list[Job]:
+    """All runs of a start, every name, type, value and data set checked; `UserError` for the first that is wrong."""
+    overrides = [_split(text) for text in arguments.set]
+    options = _options(profile, arguments)
+    chosen = select(papers(not arguments.no_notebook), arguments.only)
+    found = []
+    for paper in chosen:
+        kinds = parameter_types(paper)
+        values = {name: grids.parse_value(text, kinds.get(name)) for name, text in overrides}
+        values = grids.check(values, kinds, f"--set: {paper}")
+        runs = grids.expand(profile, paper.stem, values, notebooks_root())
+        if not runs and profile == "demo":
+            runs = [grids.GridRun("demo", values)]  # a notebook's own defaults are the demo
+        if not runs and arguments.only:
+            raise UserError(f"{paper}: no runs in profile {profile!r} of grids.yaml")
+        for run in runs:
+            parameters = grids.check(run.parameters, kinds, f"grids.yaml: {profile}: {paper.stem}: {run.name}")
+            found.append(job(paper, run.name, profile, parameters, options, last=run is runs[-1]))
+    if not found:
+        raise UserError(f"profile {profile!r}: no notebook in {notebooks_root()} has runs in it")
+    # Loading data comes last, because it can take long: all that is quick to tell has been told by now.
+    for job in found:
+        if job.study is not None:
+            check_data(job.study)
+    return found
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise UserError(f"--set {text!r}: expected NAME=VALUE such as replicates=3")
+    if name in FLAGS:
+        raise UserError(f"--set {text!r}: use --{name.replace('_', '-')}" if name != "profile" else
+                        f"--set {text!r}: the profile is the first word")  # fmt: skip
+    return name, value
+
+
+def _options(profile: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """The fields of `study.Options` that the command line decides, checked; only those that were asked for."""
+    options: dict[str, Any] = {"profile": profile}
+    if arguments.data:
+        if not Path(arguments.data).expanduser().is_dir():
+            raise UserError(f"--data {arguments.data}: no such folder; expected one with a subfolder per data set")
+        options["data"] = str(paths.data_root(arguments.data))
+    if arguments.store or os.environ.get("IMBALANCE_STORE"):
+        store = paths.store_root(arguments.store)
+        if store.exists() and not store.is_dir():
+            raise UserError(f"--store {store}: is a file; expected a folder")
+        # Inside the project a relative path: pages show their parameters, and no page should show whose home it was.
+        options["store"] = str(store.relative_to(paths.ROOT) if store.is_relative_to(paths.ROOT) else store)
+    if arguments.weights:
+        if not Path(arguments.weights).expanduser().is_file():
+            raise UserError(f"--weights {arguments.weights}: no such file")
+        options["weights"] = str(Path(arguments.weights).expanduser().resolve())
+    if arguments.device != "cpu":
+        options["device"] = arguments.device
+    if arguments.offline or arguments.dry_run:
+        options["offline"] = True  # a dry run starts no download either
+    if arguments.refresh:
+        options["refresh"] = True
+    if arguments.jobs > 1:
+        options["workers"] = max(1, cores() // arguments.jobs)
+    return options
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def parameter_types(paper: Paper) -> dict[str, Any]:
+    """Type of each parameter that a grid or --set may change.
+
+    A study's fields decide. Its notebook must have them all, because papermill only warns of one that it lacks.
+    """
+    cell = grids.notebook_types(paper.notebook) if paper.notebook else {}
+    if not paper.study:
+        return {name: kind for name, kind in cell.items() if name not in FLAGS}
+    from common import study
+
+    options = grids.field_types(study.Options)
+    parameters = grids.field_types(paper.module().Parameters)
+    if paper.notebook:
+        for name in (*options, *parameters):
+            if name not in cell:
+                raise UserError(f"{paper.notebook.name}: its cell tagged 'parameters' lacks {name!r}")
+        for name in cell:
+            if name not in options and name not in parameters:
+                raise UserError(f"{paper.notebook.name}: parameter {name!r} is not one of the study's")
+    return {**parameters, "workers": int}
+
+
+def job(paper: Paper, run: str, profile: str, parameters: dict, options: dict, last: bool = False) -> Job:
+    """The job of one run; `UserError` from the study for a value that cannot be run."""
+    options = dict(options)
+    if "workers" in parameters and paper.study:
+        options["workers"] = parameters.pop("workers")
+    if not paper.study:
+        kinds = grids.notebook_types(paper.notebook)
+        return Job(paper, run, profile, parameters, {k: v for k, v in options.items() if k in kinds}, None, last)
+    from common import study
+
+    return Job(paper, run, profile, parameters, options, study.Run(paper.module(), parameters, options), last)
+
+
+def check_data(run: Any) -> None:
+    """Load the data sets of a `study.Run` (decoded once, then cached) and let the study look at them."""
+    for dataset, size in dict.fromkeys((cell.dataset, getattr(cell, "image_size", 0)) for cell in run.cells):
+        run.context.data(dataset, size)
+    if run.cells and hasattr(run.module, "check"):
+        first = run.cells[0].replicate  # replicates differ by chance alone, and there may be thousands of cells
+        run.module.check([cell for cell in run.cells if cell.replicate == first], run.context)
+
+
+def with_budget(job: Job, seconds: float) -> dict[str, Any]:
+    """The job's options, with what is left of the time budget (infinite: none)."""
+    options = dict(job.options)
+    if seconds != float("inf") and (job.study is not None or "time_budget" in grids.notebook_types(job.paper.notebook)):
+        options["time_budget"] = f"{max(1, round(seconds))}s"
+    return options

@@ -1,0 +1,203 @@
+"""Folders of image files: torchvision's ImageFolder and ImageNet, Tiny-ImageNet, DAGM 2007 and MURA as published.
+
+Finders as in `sources`: they list files and return ``{"train": Source, "test": Source}``, ``{"all": Source}``
+or ``{}``.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from common.datacache import Rows, Source
+from common.decoding import Row
+from common.errors import UserError
+from common.sources import TEST_NAMES
+
+# torchvision's IMG_EXTENSIONS
+SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+OK_DEFECT = ("ok", "defect")
+
+
+def _source(classes: Iterable[str], files: list[tuple], extra: tuple[str, ...] = (), masks: bool = False) -> Source:
+    """A source of ``(path, label)`` or ``(path, label, mask path or None)``; `extra`: lists that decide labels."""
+    classes = tuple(classes)
+    paths = [path for file in files for path in (file[0], *file[2:]) if path]
+
+    def read() -> Rows:
+        rows = [Row(file[0], file[0], file[1], file[2] if masks else None) for file in files]
+        return Rows(classes, len(rows), rows, masks)
+
+    # Labels come from folder names and lists, so they belong to the key: the paths and `extra` hold them.
+    return Source((*paths, *extra), read, version="\x1f".join(classes))
+
+
+def _subfolders(folder: Path) -> list[str]:
+    """Sorted, without hidden ones (.ipynb_checkpoints and its like are no class)."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _images_below(folder: Path) -> list[str]:
+    """Image files anywhere below `folder`, sorted, links followed, hidden ones left out, as torchvision does."""
+    found = []
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            os.path.join(parent, name) for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+# ---- ImageFolder -----------------------------------------------------------------------------------------------------
+
+
+def find_folder(folder: Path) -> dict[str, Source]:
+    """One subfolder per class, below ``train/`` and ``test/`` (or ``val/``), or without such a division.
+
+    Raises
+    ------
+    UserError
+        No class folders, or train and test with different ones.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    inside = _subfolders(folder)
+    test = next((name for name in TEST_NAMES if name in inside and _subfolders(folder / name)), None)
+    if "train" in inside and test:
+        found = {"train": _image_folder(folder / "train"), "test": _image_folder(folder / test)}
+        ours, theirs = found["train"].version.split("\x1f"), found["test"].version.split("\x1f")
+        if ours != theirs:
+            odd = sorted(set(ours) ^ set(theirs))[0]
+            raise UserError(f"{folder}: class folder {odd!r} is in only one of train/ and {test}/")
+        return found
+    # Only train/ inside: one set that is not divided. Beside other folders, "train" is a class like any other.
+    return {"all": _image_folder(folder / "train" if inside == ["train"] else folder)}
+
+
+def _image_folder(folder: Path) -> Source:
+    classes = _subfolders(folder)
+    if not classes:
+        raise UserError(f"{folder}: no class folders; expected one subfolder of images per class")
+    return _source(classes, [(path, i) for i, name in enumerate(classes) for path in _images_below(folder / name)])
+
+
+# ---- ImageNet and Tiny-ImageNet --------------------------------------------------------------------------------------
+
+
+def find_imagenet(root: Path) -> dict[str, Source]:
+    """``imagenet/{train,val}/<synset>/*.JPEG``; the validation images are the test split."""
+    folder = root / "imagenet"
+    return find_folder(folder) if (folder / "train").is_dir() and (folder / "val").is_dir() else {}
+
+
+def find_tiny_imagenet(root: Path) -> dict[str, Source]:
+    """``tiny-imagenet-200/train/<synset>/images`` and ``val/val_annotations.txt``, the test split.
+
+    The published test images have no labels.
+    """
+    for folder in (root / "tiny-imagenet-200", root / "tiny_imagenet" / "tiny-imagenet-200", root / "tiny_imagenet"):
+        annotations = folder / "val" / "val_annotations.txt"
+        if not ((folder / "train").is_dir() and annotations.is_file()):
+            continue
+        train = _image_folder(folder / "train")
+        index = {name: i for i, name in enumerate(train.version.split("\x1f"))}
+        files = []
+        for number, line in enumerate(_lines(annotations), 1):
+            name, _, rest = line.partition("\t")
+            synset = rest.split("\t")[0]
+            if synset not in index:
+                raise UserError(f"{annotations} line {number}: {synset!r} is no class of train/")
+            files.append((_inside(folder / "val" / "images", name, f"{annotations} line {number}"), index[synset]))
+        return {"train": train, "test": _source(index, files, (str(annotations),))}
+    return {}
+
+
+# ---- DAGM 2007 -------------------------------------------------------------------------------------------------------
+
+
+def find_dagm(root: Path, number: int) -> dict[str, Source]:
+    """``Class<number>/{Train,Test}/*.PNG`` with ``Label/Labels.txt`` and the defects' masks.
+
+    Looked for under `root` and its folders ``dagm``, ``DAGM2007`` and ``DAGM_KaggleUpload``.
+    """
+    for base in (root / "dagm", root / "DAGM2007", root / "DAGM_KaggleUpload", root):
+        folder = base / f"Class{number}"
+        if (folder / "Train").is_dir() and (folder / "Test").is_dir():
+            return {"train": _dagm(folder / "Train"), "test": _dagm(folder / "Test")}
+    return {}
+
+
+def _dagm(folder: Path) -> Source:
+    """One half of one class.
+
+    ``Labels.txt``: a line "1", then per image its number, 0 or 1, file name, 0, and the mask's file name or 0.
+    """
+    listing = folder / "Label" / "Labels.txt"
+    if not listing.is_file():
+        raise UserError(f"{listing}: no such file; DAGM's labels are read from it")
+    files = []
+    for number, line in enumerate(_lines(listing), 1):
+        fields, where = line.split(), f"{listing} line {number}"
+        if len(fields) == 1 and number == 1:
+            continue
+        if len(fields) != 5 or fields[1] not in ("0", "1"):
+            raise UserError(f"{where}: {line!r} is not 'number 0|1 image 0 mask|0'")
+        mask = None if fields[4] == "0" else _inside(folder / "Label", fields[4], where)
+        files.append((_inside(folder, fields[2], where), int(fields[1]), mask))
+    return _source(OK_DEFECT, files, (str(listing),), masks=True)
+
+
+# ---- MURA ------------------------------------------------------------------------------------------------------------
+
+
+def find_mura(root: Path) -> dict[str, Source]:
+    """``MURA-v1.1`` with its csv lists under `root` or ``root/mura``; the validation studies are the test split."""
+    for base in (root, root / "mura"):
+        if (base / "MURA-v1.1" / "train_image_paths.csv").is_file():
+            return {"train": _mura(base, "train"), "test": _mura(base, "valid")}
+    return {}
+
+
+def _mura(base: Path, part: str) -> Source:
+    """Every image of every study of one part; an image has the label of its study."""
+    folder = base / "MURA-v1.1"
+    images, studies = folder / f"{part}_image_paths.csv", folder / f"{part}_labeled_studies.csv"
+    for listing in (images, studies):
+        if not listing.is_file():
+            raise UserError(f"{listing}: no such file; MURA's labels are read from its csv lists")
+    labels = {}
+    for number, fields in enumerate(csv.reader(_lines(studies)), 1):
+        if len(fields) != 2 or fields[1] not in ("0", "1"):
+            raise UserError(f"{studies} line {number}: {','.join(fields)!r} is not 'study folder,0|1'")
+        labels[fields[0].rstrip("/")] = int(fields[1])
+    files = []
+    for number, path in enumerate(_lines(images), 1):
+        study = path.rpartition("/")[0]
+        if study not in labels:
+            raise UserError(f"{images} line {number}: study {study!r} has no label in {studies.name}")
+        files.append((_inside(base, path, f"{images} line {number}"), labels[study]))
+    return _source(("normal", "abnormal"), files, (str(images), str(studies)))
+
+
+# ---- lists -----------------------------------------------------------------------------------------------------------
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _inside(folder: Path, name: str, where: str) -> str:
+    """Path of a listed file; a list may not point out of its folder, nor to what is not there."""
+    path = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise UserError(f"{where}: {name!r} points outside {folder}")
+    if not path.is_file():
+        raise UserError(f"{where}: {path} is listed but not there")
+    return str(path)

@@ -1,0 +1,244 @@
+"""What was measured, kept: finished cells on disk, over the committed results.
+
+A finished cell is one JSON file ``<root>/<stem>/<key>.json``, written under a temporary name, synced and renamed, so a
+kill at any moment leaves either the whole record or none. The committed parquet files are a read-only lower layer: a
+fresh clone already knows what was measured. A file that cannot be read is set aside and its cell runs again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import warnings
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+
+from common import paths
+from common.errors import UserError
+
+CURVE_COLUMNS = ["key", "method", "curve", "x", "y"]
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write under a temporary name in the same folder, sync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _digest(record: dict) -> str:
+    body = {name: value for name, value in record.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Store:
+    """Finished cells of all studies.
+
+    Parameters
+    ----------
+    root : path or None
+        Folder of the records (None: `paths.store_root()`); made when first written to.
+    committed : path or None
+        Folder of the lower layer's parquet files (None: `reports/results`).
+    """
+
+    def __init__(self, root=None, committed=None):
+        self.root = paths.store_root(root)
+        self.committed = Path(committed) if committed else paths.RESULTS
+
+    # -- records ------------------------------------------------------------------------------------------------------
+
+    def _path(self, stem: str, key: str) -> Path:
+        return self.root / stem / f"{key}.json"
+
+    def put(self, stem: str, record: dict) -> None:
+        """Keep a finished cell: ``{"key", "common": {column: value}, "rows": [...], "curves": [...]}``."""
+        record = {**record, "digest": _digest(record)}
+        write_atomically(self._path(stem, record["key"]), json.dumps(record, sort_keys=True).encode())
+
+    def get(self, stem: str, key: str) -> dict | None:
+        """The record of a cell in the upper layer, or None; a damaged one is set aside with a warning."""
+        path = self._path(stem, key)
+        try:
+            record = json.loads(path.read_bytes())
+            if record["key"] == key and record["digest"] == _digest(record):
+                return record
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            pass
+        aside = path.with_suffix(".damaged")
+        os.replace(path, aside)
+        warnings.warn(
+            f"{path.name} in the store is damaged; set aside as {aside.name}, its cell runs again", stacklevel=2
+        )
+        return None
+
+    def discard(self, stem: str, key: str) -> None:
+        """Forget a cell of the upper layer."""
+        self._path(stem, key).unlink(missing_ok=True)
+
+    def keys(self, stem: str) -> set[str]:
+        """Keys of all finished cells, of both layers."""
+        upper = {path.stem for path in (self.root / stem).glob("*.json")}
+        return upper | set(self._lower(stem, "")["key"].unique() if self._has_lower(stem) else ())
+
+    # -- frames -------------------------------------------------------------------------------------------------------
+
+    def _has_lower(self, stem: str, suffix: str = "") -> bool:
+        return (self.committed / f"{stem}{suffix}.parquet").exists()
+
+    def _lower(self, stem: str, suffix: str) -> pd.DataFrame:
+        path = self.committed / f"{stem}{suffix}.parquet"
+        if not path.exists():
+            return pd.DataFrame()
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: not a readable parquet file ({error}); restore it with git checkout") from error
+
+    def _records(self, stem: str, keys) -> list[dict]:
+        found = sorted(path.stem for path in (self.root / stem).glob("*.json"))
+        records = (self.get(stem, key) for key in found if keys is None or key in keys)
+        return [record for record in records if record is not None]
+
+    def frame(self, stem: str, keys=None) -> pd.DataFrame:
+        """One row per cell, method and metric, of both layers; the upper one wins. `keys` limits it."""
+        records = self._records(stem, keys)
+        upper = pd.DataFrame([{**r["common"], "key": r["key"], **row} for r in records for row in r["rows"]])
+        return self._over(upper, self._lower(stem, ""), keys)
+
+    def curves(self, stem: str, keys=None) -> pd.DataFrame:
+        """Curves in long form: key, method, curve, x, y."""
+        records = self._records(stem, keys)
+        parts = [pd.DataFrame({"key": r["key"], **curve}) for r in records for curve in r["curves"]]
+        upper = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=CURVE_COLUMNS)
+        return self._over(upper, self._lower(stem, "_curves"), keys)
+
+    @staticmethod
+    def _over(upper: pd.DataFrame, lower: pd.DataFrame, keys) -> pd.DataFrame:
+        if len(lower) and keys is not None:
+            lower = lower[lower["key"].isin(set(keys))]
+        if len(lower) and len(upper):
+            lower = lower[~lower["key"].isin(set(upper["key"]))]
+        parts = [part for part in (lower, upper) if len(part)]
+        return pd.concat(parts, ignore_index=True) if parts else upper
+
+    # -- between machines ---------------------------------------------------------------------------------------------
+
+    def stems(self) -> list[str]:
+        """Studies with at least one finished cell in either layer."""
+        upper = {path.name for path in self.root.glob("*") if any(path.glob("*.json"))}
+        lower = {path.stem for path in self.committed.glob("*.parquet") if not path.stem.endswith("_curves")}
+        return sorted(upper | lower)
+
+    def export(self, target) -> dict[str, int]:
+        """Write all results measured on real data, of both layers, to a folder or a .zip; returns cells by study.
+
+        Cells on stand-in data stay out: they are not measurements of what the papers report.
+        """
+        target, written = Path(target), {}
+        files: dict[str, bytes] = {}
+        for stem in self.stems():
+            frame = self.frame(stem)
+            frame = frame[~frame["stand_in"].astype(bool)]
+            if frame.empty:
+                continue
+            order = [c for c in ("replicate", "key", "method", "prior", "metric", "class_label") if c in frame]
+            frame = frame.sort_values(order, kind="stable", ignore_index=True)
+            files[f"{stem}.parquet"] = frame.to_parquet(index=False, compression="zstd")
+            curves = self.curves(stem, set(frame["key"]))
+            if len(curves):
+                curves = curves.sort_values(["key", "method", "curve", "x"], kind="stable", ignore_index=True)
+                files[f"{stem}_curves.parquet"] = curves.to_parquet(index=False, compression="zstd")
+            written[stem] = frame["key"].nunique()
+        if target.suffix == ".zip":
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.tmp")
+            with zipfile.ZipFile(temporary, "w") as archive:
+                for name, content in files.items():
+                    archive.writestr(name, content)
+            os.replace(temporary, target)
+        elif target.suffix == "" or target.is_dir():
+            for name, content in files.items():
+                write_atomically(target / name, content)
+        else:
+            raise UserError(f"export {target}: expected a folder or a file ending in .zip")
+        return written
+
+    def merge(self, source) -> dict[str, int]:
+        """Take the cells of an exported folder or .zip into this store; returns new cells by study."""
+        source = Path(source)
+        if not source.exists():
+            raise UserError(f"merge {source}: no such file or folder; expected what export wrote")
+        with tempfile.TemporaryDirectory() as folder:
+            if source.is_file():
+                source = _unpack(source, Path(folder))
+            other = Store(Path(folder) / "empty", committed=source)
+            if not other.stems():
+                raise UserError(f"merge {source}: holds no <study>.parquet; expected what export wrote")
+            return {stem: self._take(stem, other) for stem in other.stems()}
+
+    def _take(self, stem: str, other: Store) -> int:
+        frame, curves = other.frame(stem), other.curves(stem)
+        if not {"key", "study", "method", "metric", "value"} <= set(frame.columns):
+            raise UserError(f"merge {stem}.parquet: not a result file (columns {', '.join(map(str, frame.columns))})")
+        per_row = ["method", "prior", "metric", "class_label", "value"]
+        per_row = [column for column in per_row if column in frame] + _varying(frame, per_row)
+        by_key = dict(list(curves.groupby("key"))) if len(curves) else {}
+        new = 0
+        for key, rows in frame.groupby("key", sort=False):
+            if key in self.keys(stem):
+                continue
+            shared = rows.drop(columns=["key", *per_row]).iloc[0]
+            record = {"key": key, "common": _plain(shared), "rows": [_plain(r) for _, r in rows[per_row].iterrows()]}
+            lines = by_key[key].groupby(["method", "curve"], sort=False) if key in by_key else ()
+            record["curves"] = [
+                {"method": m, "curve": c, "x": line["x"].tolist(), "y": line["y"].tolist()} for (m, c), line in lines
+            ]
+            self.put(stem, record)
+            new += 1
+        return new
+
+
+def _varying(frame: pd.DataFrame, known: list[str]) -> list[str]:
+    """Columns that differ between the rows of one cell, beside the known ones."""
+    others = [column for column in frame.columns if column not in (*known, "key")]
+    varies = frame.groupby("key")[others].nunique(dropna=False).max() > 1
+    return varies.index[varies].tolist()
+
+
+def _plain(series: pd.Series) -> dict:
+    """A row as JSON types, missing values left out."""
+    row = {}
+    for name, value in series.items():
+        if value is None or (not isinstance(value, list | dict) and pd.isna(value) and name != "value"):
+            continue
+        row[name] = value.item() if hasattr(value, "item") else value
+    return row
+
+
+def _unpack(archive: Path, folder: Path) -> Path:
+    """Take the plain .parquet members of a .zip out; anything else in it is refused."""
+    try:
+        with zipfile.ZipFile(archive) as file:
+            for name in file.namelist():
+                if "/" in name or "\\" in name or not name.endswith(".parquet"):
+                    raise UserError(f"merge {archive}: holds {name!r}; expected only <study>.parquet as export writes")
+                (folder / name).write_bytes(file.read(name))
+    except zipfile.BadZipFile as error:
+        raise UserError(f"merge {archive}: not a .zip ({error}); expected what export wrote") from error
+    return folder

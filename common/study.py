@@ -1,0 +1,376 @@
+"""Cells and running them: what a notebook, the command line and a machine with a GPU have in common.
+
+A cell is the unit of work: a frozen dataclass of everything that decides a result. A study module (one a paper) lists
+its cells and runs them; `Run` leaves out those already in the store, spreads the rest over processes or hands them to
+the GPU in groups, and writes each down as soon as it is finished.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+import platform
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache, cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from common import data, paths
+from common.errors import UserError
+from common.store import Store
+
+PROFILES = ("demo", "reduced", "paper")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, as opposed to what: none of these decides a result (docs/architecture.md)."""
+
+    profile: str = "demo"
+    data: str = ""
+    store: str = ".store"
+    device: str = "cpu"
+    weights: str = ""
+    time_budget: str = ""
+    workers: int = 0
+    offline: bool = False
+    refresh: bool = False
+
+    def __post_init__(self):
+        if self.profile not in PROFILES:
+            raise UserError(f"profile {self.profile!r}: expected one of {', '.join(PROFILES)}")
+        if self.device not in ("cpu", "cuda"):
+            raise UserError(f"device {self.device!r}: expected cpu or cuda")
+        if self.device == "cuda":
+            import torch
+
+            if not torch.cuda.is_available():
+                raise UserError("device 'cuda': torch finds no CUDA device here; use --device cpu")
+        if self.workers < 0:
+            raise UserError(f"workers {self.workers}: expected 0 (one per core) or a positive number")
+        self.seconds()
+
+    def seconds(self) -> float:
+        """The time budget in seconds; infinite when there is none."""
+        return parse_duration(self.time_budget) if self.time_budget else float("inf")
+
+    def store_path(self) -> Path:
+        """The store's folder; a relative one counts from the project's root, wherever the kernel was started."""
+        return paths.ROOT / Path(self.store or ".store").expanduser()
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in a duration such as ``90m``, ``1h30m`` or ``45s``."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", str(text).strip())
+    if not match or not any(match.groups()):
+        raise UserError(f"time budget {text!r}: expected hours, minutes, seconds such as 90m, 1h30m or 45s")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return 3600.0 * hours + 60.0 * minutes + seconds
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Base of every study's cell; its fields decide the result and make the key.
+
+    A field at its default stays out of the key, so that a field added later, whose default is what was done before,
+    voids no result. Defaults are therefore never changed without raising the study's VERSION.
+    """
+
+    dataset: str
+    replicate: int
+
+    def key(self, study: str, version: int, fingerprint: str) -> str:
+        """Name of the cell in the store, from its fields, the data's fingerprint and the study's version."""
+        chosen = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
+        content = {"study": study, "version": version, "data": fingerprint, "cell": chosen}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
+
+
+@dataclass
+class Result:
+    """What running a cell gives.
+
+    `rows` hold method, metric, value and whatever varies within the cell; `columns` what is the same for all its rows
+    beside the cell's own fields; `curves` hold method, curve, x and y.
+    """
+
+    cell: Cell
+    rows: list[dict]
+    curves: list[dict] = field(default_factory=list)
+    columns: dict = field(default_factory=dict)
+    status: str = "ok"
+    seconds: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a study's `run` may use: data by name, the device, and the options."""
+
+    options: Options
+
+    def data(self, name: str, size: int = 0) -> tuple[data.Images, data.Images]:
+        """Training and test images of a data set, resized to `size` unless 0; loaded once a process."""
+        return _load(name, size, self.options.data, self.options.offline)
+
+
+@cache
+def _load(name: str, size: int, root: str, offline: bool) -> tuple[data.Images, data.Images]:
+    return tuple(
+        data.load(name, split, root or None, size=size or None, offline=offline) for split in ("train", "test")
+    )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of an execution: cells asked for, found done, run now, of those diverged, and left for a later start."""
+
+    cells: int
+    done: int
+    new: int
+    diverged: int
+    left: int
+    seconds: float
+
+    def __str__(self) -> str:
+        text = f"{self.cells} cells: {self.done} already done, {self.new} run in {self.seconds:.0f} s"
+        text += f" ({self.diverged} diverged)" if self.diverged else ""
+        return text + (f", {self.left} left: start again to go on" if self.left else "")
+
+
+@cache
+def code_version() -> str:
+    """Digest of the package's source: provenance, shown as 'code changed since', never part of a key."""
+    digest = hashlib.sha256()
+    for path in sorted((paths.ROOT / "common").rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def device_name(device: str) -> str:
+    """The processor's or the GPU's name."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else []
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+class Run:
+    """One study with one set of parameters.
+
+    Parameters
+    ----------
+    module : module
+        A study: STEM, VERSION, Parameters, cells, run, and optionally check.
+    parameters, options : mapping
+        Values for the module's `Parameters` and for `Options`; missing ones keep their defaults.
+    committed : path or None
+        Folder of the store's lower layer.
+
+    Raises
+    ------
+    UserError
+        If a name is unknown or a value is not what it should be; before any work.
+    """
+
+    def __init__(self, module, parameters: Mapping | None = None, options: Mapping | None = None, committed=None):
+        self.module = module
+        self.parameters = _construct(module.Parameters, parameters or {}, module.STEM)
+        if hasattr(self.parameters, "validate"):
+            self.parameters.validate()
+        self.options = _construct(Options, options or {}, "options")
+        self.store = Store(self.options.store_path(), committed)
+        self.context = Context(self.options)
+        self.cells = module.cells(self.parameters)
+
+    @classmethod
+    def of(cls, module, namespace: Mapping) -> Run:
+        """From a notebook's globals: its parameters cell holds exactly the fields of `Options` and `Parameters`."""
+        options, parameters = (
+            {f.name: namespace[f.name] for f in dataclasses.fields(kind) if f.name in namespace}
+            for kind in (Options, module.Parameters)
+        )
+        return cls(module, parameters, options)
+
+    # -- what there is to do ------------------------------------------------------------------------------------------
+
+    def fingerprint(self, cell: Cell) -> str:
+        """Fingerprint of the cell's training and test images together."""
+        return "-".join(part.fingerprint[:16] for part in self._data(cell))
+
+    def _data(self, cell: Cell) -> tuple[data.Images, data.Images]:
+        return self.context.data(cell.dataset, getattr(cell, "image_size", 0))
+
+    @cached_property
+    def keys(self) -> dict[str, Cell]:
+        """Key to cell, in the order they run."""
+        module = self.module
+        return {c.key(module.STEM, module.VERSION, self.fingerprint(c)): c for c in self.cells}
+
+    def missing(self) -> dict[str, Cell]:
+        """The cells that are not in the store, or all with `refresh`."""
+        done = set() if self.options.refresh else self.store.keys(self.module.STEM)
+        return {key: cell for key, cell in self.keys.items() if key not in done}
+
+    def plan(self) -> pd.DataFrame:
+        """One row per cell: its fields, `state` (done or missing) and `why`."""
+        missing, done = self.missing(), self.store.keys(self.module.STEM)
+        changed = self._changed_code()
+        rows = []
+        for key, cell in self.keys.items():
+            if key not in missing:
+                state, why = "done", "code changed since" if key in changed else ""
+            else:
+                state, why = "missing", "refresh asked for" if key in done else "not measured"
+            rows.append({"key": key, **dataclasses.asdict(cell), "state": state, "why": why})
+        return pd.DataFrame(rows)
+
+    def _changed_code(self) -> set[str]:
+        frame = self.store.frame(self.module.STEM, set(self.keys))
+        return set(frame.loc[frame["code_version"] != code_version(), "key"]) if len(frame) else set()
+
+    # -- doing it -----------------------------------------------------------------------------------------------------
+
+    def execute(self, progress: Callable | None = None) -> Summary:
+        """Run what is missing; each finished cell is in the store at once.
+
+        Parameters
+        ----------
+        progress : callable or None
+            Wraps the iterator of results, as `tqdm` does (gets ``total=``).
+        """
+        started = time.monotonic()
+        missing = self.missing()
+        if hasattr(self.module, "check"):
+            self.module.check(list(missing.values()), self.context)
+        results = self._results(list(missing.values()), started + self.options.seconds())
+        if progress is not None:
+            results = progress(results, total=len(missing))
+        names = {cell: key for key, cell in missing.items()}
+        new = diverged = 0
+        for result in results:
+            self._keep(names[result.cell], result)
+            new += 1
+            diverged += result.status != "ok"
+        seconds = time.monotonic() - started
+        return Summary(len(self.keys), len(self.keys) - len(missing), new, diverged, len(missing) - new, seconds)
+
+    def _results(self, cells: list[Cell], deadline: float) -> Iterator[Result]:
+        workers = min(self.options.workers or len(os.sched_getaffinity(0)), len(cells))
+        if self.options.device == "cpu" and workers > 1:
+            yield from self._in_processes(cells, workers, deadline)
+            return
+        size = getattr(self.module, "GROUP", 256) if self.options.device == "cuda" else 1
+        slowest = 0.0
+        for start in range(0, len(cells), size):
+            begun = time.monotonic()
+            if begun + slowest > deadline:
+                return
+            yield from self.module.run(cells[start : start + size], self.context)
+            slowest = max(slowest, time.monotonic() - begun)
+
+    def _in_processes(self, cells: list[Cell], workers: int, deadline: float) -> Iterator[Result]:
+        """One process a core with one thread each: on a CPU small networks gain more from that than from threads."""
+        waiting, running, slowest = iter(cells), {}, 0.0
+        spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads in an undefined state
+        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_one_thread) as pool:
+            try:
+                while True:
+                    while len(running) < workers and time.monotonic() + slowest <= deadline:
+                        cell = next(waiting, None)
+                        if cell is None:
+                            break
+                        running[pool.submit(_run_cell, self.module.__name__, cell, self.context)] = time.monotonic()
+                    if not running:
+                        return
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        slowest = max(slowest, time.monotonic() - running.pop(future))
+                        yield from future.result()
+            except BaseException:
+                for process in list(pool._processes.values()):
+                    process.terminate()
+                raise
+
+    def _keep(self, key: str, result: Result) -> None:
+        train, _ = self._data(result.cell)
+        common = {
+            **dataclasses.asdict(result.cell),
+            **result.columns,
+            "study": self.module.STEM,
+            "version": self.module.VERSION,
+            "profile": self.options.profile,
+            "stand_in": train.stand_in,
+            "status": result.status,
+            "train_seconds": result.seconds,
+            "device": device_name(self.options.device),
+            "code_version": code_version(),
+            "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        self.store.put(self.module.STEM, {"key": key, "common": common, "rows": result.rows, "curves": result.curves})
+
+    # -- what came out ------------------------------------------------------------------------------------------------
+
+    def frame(self) -> pd.DataFrame:
+        """Rows of this run's finished cells."""
+        return self.store.frame(self.module.STEM, set(self.keys))
+
+    def curves(self) -> pd.DataFrame:
+        """Curves of this run's finished cells."""
+        return self.store.curves(self.module.STEM, set(self.keys))
+
+    def measured(self) -> pd.DataFrame:
+        """Rows of all finished cells on real data at the study's present version, of whatever run."""
+        frame = self.store.frame(self.module.STEM)
+        if frame.empty:
+            return frame
+        return frame[(frame["version"] == self.module.VERSION) & ~frame["stand_in"].astype(bool)].reset_index(drop=True)
+
+    def provenance(self) -> dict[str, str]:
+        """Versions, hardware and source digest of this run."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        rows = {"profile": self.options.profile, "device": device_name(self.options.device)}
+        rows["Python"] = platform.python_version()
+        for package in ("torch", "numpy", "pandas", "scikit-learn", "imbalanced-learn"):
+            try:
+                rows[package] = version(package)
+            except PackageNotFoundError:
+                rows[package] = "not installed"
+        rows["study version"] = str(self.module.VERSION)
+        rows["source digest"] = code_version()
+        rows["date"] = datetime.now(UTC).strftime("%Y-%m-%d")
+        return rows
+
+
+def _one_thread() -> None:
+    import signal
+
+    import torch
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+
+
+def _run_cell(module: str, cell: Cell, context: Context) -> list[Result]:
+    from importlib import import_module
+
+    return list(import_module(module).run([cell], context))
+
+
+def _construct(kind, values: Mapping, where: str):
+    known = {f.name for f in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UserError(f"{where}: unknown parameter {unknown[0]!r}; there are {', '.join(sorted(known))}")
+    return kind(**values)

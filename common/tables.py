@@ -1,0 +1,241 @@
+"""Tables and notices as HTML: escaped, captioned, with header cells that say what they head.
+
+Every function returns `Html`, which a notebook displays, a template inserts as it is and a cell of another table may
+hold; all other text is escaped, so that a class or file name cannot become markup.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup, escape
+
+from common.errors import UserError
+
+MISSING = "–"
+# A mark beside the words: the verdict must survive a grey print and a colour-blind reader.
+VERDICTS = {"supported": "✓", "not supported": "✗", "undecided": "?", "no data": MISSING}
+DIFFERENCES = ("difference", "equivalence", "trend")  # claim tests whose effect has a sign worth printing
+VERDICT_COLUMNS = ("id", "statement", "where", "test", "n", "effect", "low", "high", "verdict")
+
+
+class Html(Markup):
+    """Safe HTML that a notebook displays as such."""
+
+    def _repr_html_(self) -> str:
+        return str(self)
+
+    def __repr__(self) -> str:
+        # Without this the notebook file would hold every table twice, as text/html and as text/plain.
+        return f"Html({len(self)} characters)"
+
+
+def text(value, digits: int = 3) -> Markup:
+    """One value as escaped text: floats with `digits` decimals, missing as a dash, booleans as yes or no."""
+    if isinstance(value, Markup):
+        return value
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, numbers.Real) and np.isnan(value)):
+        return Markup(MISSING)
+    if isinstance(value, bool | np.bool_):
+        return Markup("yes" if value else "no")
+    if isinstance(value, numbers.Integral):
+        return Markup(f"{value:,}")
+    if isinstance(value, numbers.Real):
+        return Markup(f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}"))
+    if isinstance(value, list | tuple | set):
+        return Markup(", ").join(text(item, digits) for item in value)
+    return escape(value)
+
+
+def effect(value, low=None, high=None, digits: int = 3, sign: bool = False) -> Markup:
+    """``value [low, high]``; without an interval (a single replicate) only the value, without a value a dash."""
+    if pd.isna(value):
+        return Markup(MISSING)
+    written = Markup("+") * bool(sign and round(value, digits) > 0) + text(float(value), digits)
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
+        return written
+    return written + Markup(" [{}, {}]").format(text(float(low), digits), text(float(high), digits))
+
+
+def verdict(name: str) -> Html:
+    """Badge of a verdict: mark, words, and a colour in pages that have our style."""
+    if name not in VERDICTS:
+        raise UserError(f"verdict {name!r} is unknown; expected one of {', '.join(VERDICTS)}")
+    return Html('<span class="verdict {}"><span aria-hidden="true">{}</span> {}</span>').format(
+        name.replace(" ", "-"), VERDICTS[name], name
+    )
+
+
+def table(frame: pd.DataFrame, caption: str = "", digits: int = 3, kind: str = "") -> Html:
+    """A frame as an accessible table in a box of its own that scrolls sideways.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A named index (or levels) becomes leading columns; an unnamed one is left out. The first column heads its rows.
+    caption : str
+        What the table shows; also the name of its scrolling box for screen readers.
+    digits : int
+        Decimals of floats.
+    kind : str
+        CSS class of the table.
+    """
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()
+    frame = frame.reset_index(drop=True)
+    numeric = [pd.api.types.is_numeric_dtype(dtype) and dtype != bool for dtype in frame.dtypes]
+    head = Markup().join(
+        Markup('<th scope="col"{}>{}</th>').format(_numeric(right), str(_label(name)))
+        for name, right in zip(frame.columns, numeric, strict=True)
+    )
+    body = []
+    for row in frame.itertuples(index=False, name=None):
+        cells = [
+            Markup('<{0}{1}>{2}</{3}>').format(
+                Markup('th scope="row"' if not column else "td"), _numeric(right), text(value, digits),
+                Markup("td" if column else "th"),
+            )
+            for column, (value, right) in enumerate(zip(row, numeric, strict=True))
+        ]  # fmt: skip
+        body.append(Markup("<tr>{}</tr>").format(Markup().join(cells)))
+    return Html(
+        '<div class="table" role="region" tabindex="0" aria-label="{}"><table class="{}">{}'
+        "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
+    ).format(
+        caption or "table", kind, Markup("<caption>{}</caption>").format(caption) if caption else "", head,
+        Markup("\n").join(body),
+    )  # fmt: skip
+
+
+def verdict_table(verdicts: pd.DataFrame, caption: str = "Claims of the paper and what we measured", digits: int = 3):
+    """Claims with effect, 95% interval, n and verdict, one row each.
+
+    Parameters
+    ----------
+    verdicts : DataFrame
+        As `claims.evaluate` returns it: id, statement, where, test, n, effect, low, high, verdict, and margin and
+        verdict_note where there are any.
+
+    Returns
+    -------
+    Html
+    """
+    require(verdicts, VERDICT_COLUMNS, "verdicts")
+    rows = []
+    for row in verdicts.to_dict("records"):
+        note, margin = row.get("verdict_note"), row.get("margin")
+        rows.append(
+            {
+                "claim": row["statement"],
+                "in the paper": row["where"],
+                "test": row["test"] if pd.isna(margin) else f"{row['test']}, margin {margin:g}",
+                "effect [95% interval]": verdict_effect(row, digits),
+                "n": 0 if pd.isna(row["n"]) else int(row["n"]),
+                "verdict": verdict(row["verdict"])
+                + (Markup(' <span class="note">{}</span>').format(note) if isinstance(note, str) and note else ""),
+            }
+        )
+    columns = ["claim", "in the paper", "test", "effect [95% interval]", "n", "verdict"]
+    return table(pd.DataFrame(rows, columns=columns), caption, digits, kind="verdicts")
+
+
+def verdict_effect(row: Mapping, digits: int = 3) -> Markup:
+    """Effect and interval of one evaluated claim; with its sign where the test is about a difference."""
+    return effect(row["effect"], row["low"], row["high"], digits, sign=row["test"] in DIFFERENCES)
+
+
+def comparison_table(
+    published: pd.DataFrame,
+    ours: pd.DataFrame,
+    on: Sequence[str] | None = None,
+    *,
+    caption: str = "The paper and this replication",
+    digits: int = 3,
+    difference: bool = True,
+) -> Html:
+    """Published numbers beside ours, one row per published number.
+
+    Parameters
+    ----------
+    published : DataFrame
+        Key columns and `value`, or `comparable` (used first: in the same unit as ours).
+    ours : DataFrame
+        Key columns and mean, low, high, n.
+    on : sequence of str, optional
+        Columns that say which rows belong together. Default: all that both frames have, apart from values.
+    difference : bool
+        Also ours minus the paper's. Switch it off where levels are not comparable (a shortened schedule).
+
+    Raises
+    ------
+    UserError
+        If a column is missing, no column is shared, or a key occurs twice in either frame.
+    """
+    value = "comparable" if "comparable" in published else "value"
+    require(published, [value], "published")
+    require(ours, ["mean", "low", "high", "n"], "ours")
+    values = {"value", "comparable", "mean", "low", "high", "n"}
+    on = list(on) if on else [name for name in published.columns if name in ours.columns and name not in values]
+    if not on:
+        raise UserError("published and ours share no key column; name the columns to match in `on`")
+    for name, frame in {"published": published, "ours": ours}.items():
+        require(frame, on, name)
+        if frame.duplicated(on).any():
+            first = frame.loc[frame.duplicated(on), on].iloc[0].to_dict()
+            raise UserError(f"{name} has several rows for {first}; filter it, or add a column to `on`")
+    both = published[[*on, value]].merge(ours[[*on, "mean", "low", "high", "n"]], on=on, how="left")
+    shown = both[on].copy()
+    shown["paper"] = both[value]
+    shown["ours [95% interval]"] = [
+        effect(*row, digits) for row in both[["mean", "low", "high"]].itertuples(index=False, name=None)
+    ]
+    shown["n"] = both["n"].fillna(0).astype(int)
+    if difference:
+        shown["ours − paper"] = [effect(d, digits=digits, sign=True) for d in both["mean"] - both[value]]
+    return table(shown, caption, digits, kind="comparison")
+
+
+def banner(message: str, kind: str = "warning") -> Html:
+    """A notice across the page; `kind` is 'warning' or 'note'."""
+    if kind not in ("warning", "note"):
+        raise UserError(f"banner kind {kind!r}; expected 'warning' or 'note'")
+    return Html('<p class="banner {}" role="note"><strong>{}</strong></p>').format(kind, message)
+
+
+def provenance(facts: Mapping[str, object], caption: str = "Provenance") -> Html:
+    """What ran, where and with which versions: a table of names and values; a value may be a mapping itself."""
+    rows = [
+        (str(_label(name)), Markup("<br>").join(Markup("{} {}").format(k, text(v)) for k, v in value.items()))
+        if isinstance(value, Mapping)
+        else (str(_label(name)), Markup(escape(value)) if isinstance(value, numbers.Number) else text(value))
+        for name, value in facts.items()
+    ]
+    return table(pd.DataFrame(rows, columns=["what", "value"]), caption, kind="facts")
+
+
+def deviations(rows: Iterable[Mapping[str, object]], caption: str = "Deviations from the paper") -> Html:
+    """Departures from the paper, each with keys what, paper, here, why."""
+    columns = ["what", "paper", "here", "why"]
+    frame = pd.DataFrame(list(rows), columns=columns).astype(object)
+    if frame.empty:
+        return Html("<p>No deviations from the paper.</p>")
+    return table(frame.rename(columns={"paper": "in the paper"}), caption, kind="prose")
+
+
+def require(frame: pd.DataFrame, columns: Iterable[str], name: str) -> None:
+    """Raise `UserError` if `frame` lacks one of `columns`."""
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise UserError(f"{name}: no column {missing[0]!r}; expected {', '.join(columns)}")
+
+
+def _label(name) -> object:
+    """A column's name as a heading."""
+    return name.replace("_", " ") if isinstance(name, str) else name
+
+
+def _numeric(right: bool) -> Markup:
+    return Markup(' class="num"' if right else "")

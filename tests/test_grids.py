@@ -1,0 +1,135 @@
+"""Grids: expansion, names and types, and every shipped one."""
+
+from typing import Any
+
+import pytest
+
+from common import grids, jobs
+from common.errors import UserError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder whose grids.yaml is what the returned function is given."""
+
+    def write(text):
+        (tmp_path / "grids.yaml").write_text(text)
+        return tmp_path
+
+    return write
+
+
+def test_expand_multiplies_grids(folder):
+    where = folder("""
+        demo:
+          toy:
+            - run: one
+            - {run: two, parameters: {a: 1}, grid: {b: [1, 2], c: [x, y z]}}
+    """)
+    runs = grids.expand("demo", "toy", folder=where)
+    assert [run.name for run in runs] == ["one", "two-1-x", "two-1-y_z", "two-2-x", "two-2-y_z"]
+    assert runs[0].parameters == {}
+    assert runs[-1].parameters == {"a": 1, "b": 2, "c": "y z"}
+    assert grids.expand("demo", "other", folder=where) == []
+    assert grids.expand("paper", "toy", folder=where) == []
+
+
+def test_overrides_win_and_collapse_a_grid(folder):
+    where = folder("demo: {toy: [{run: two, parameters: {a: 1}, grid: {b: [1, 2]}}]}")
+    assert grids.expand("demo", "toy", {"a": 5, "b": 9}, where) == [grids.GridRun("two", {"a": 5, "b": 9})]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("quick: {}", "unknown profile 'quick'"),
+        ("- a", "expected profile -> stem"),
+        ("a: [", "not YAML"),
+        ("demo: {toy: {}}", "expected stem -> list"),
+        ("demo: {toy: []}", "expected stem -> list"),
+        ("demo: {toy: [a]}", "'a'; expected"),
+        ("demo: {toy: [{run: a, paramters: {}}]}", "did you mean 'parameters'"),
+        ("demo: {toy: [{run: a/b}]}", "expected a name of"),
+        ("demo: {toy: [{parameters: {}}]}", "run None"),
+        ("demo: {toy: [{run: a, parameters: [1]}]}", "map names to values"),
+        ("demo: {toy: [{run: a, grid: {b: 1}}]}", "expected a list of values"),
+        ("demo: {toy: [{run: a, grid: {b: []}}]}", "expected a list of values"),
+        ("demo: {toy: [{run: a, parameters: {b: 1}, grid: {b: [1]}}]}", "both parameters and grid"),
+        ("demo: {toy: [{run: a}, {run: a}]}", "two runs are called 'a'"),
+    ],
+)
+def test_malformed_grids(folder, text, message):
+    with pytest.raises(UserError, match=message):
+        grids.expand("demo", "toy", folder=folder(text))
+
+
+def test_unknown_profile_and_missing_file(tmp_path):
+    with pytest.raises(UserError, match="unknown profile 'quick'"):
+        grids.expand("quick", "toy", folder=tmp_path)
+    with pytest.raises(UserError, match="cannot be read"):
+        grids.expand("demo", "toy", folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        (True, bool, True),
+        (3, int, 3),
+        (3, float, 3),
+        ("1e-3", float, 0.001),
+        ([1, 2.5], tuple[float, ...], [1, 2.5]),
+        ([], list[int], []),
+        (["a"], list[str], ["a"]),
+        (None, int | None, None),
+        ("x", Any, "x"),
+    ],
+)
+def test_coerce(value, kind, expected):
+    found = grids.coerce(value, kind, "x")
+    assert (found, type(found)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (1, bool), ("yes", bool), (True, int), (2.0, int), ("3", int), (True, float), ("high", float),
+        (float("nan"), float), (3, str), ("a", list[str]), ([1], list[str]), (["x"], tuple[float, ...]),
+        (None, int), (2.5, int | None),
+    ],
+)  # fmt: skip
+def test_coerce_refuses(value, kind):
+    with pytest.raises(UserError, match="^x is .*; expected"):
+        grids.coerce(value, kind, "x")
+
+
+def test_parse_value():
+    assert grids.parse_value("16", str) == "16"
+    assert grids.parse_value("[1, 2]", list[int]) == [1, 2]
+    assert grids.parse_value("[1", list[int]) == "[1"
+
+
+@pytest.mark.parametrize("profile", grids.PROFILES)
+@pytest.mark.parametrize("with_notebook", [True, False])
+def test_shipped_grids_are_valid(profile, with_notebook):
+    """Names, types and the study's own check of every run; no data is read."""
+    for paper in jobs.papers(with_notebook):
+        kinds = jobs.parameter_types(paper)
+        for run in grids.expand(profile, paper.stem):
+            job = jobs.job(paper, run.name, profile, grids.check(run.parameters, kinds, run.name), {"profile": profile})
+            assert job.study is None or job.study.cells
+
+
+def test_shipped_grids_have_no_stray_stems():
+    stems = {paper.stem for with_notebook in (True, False) for paper in jobs.papers(with_notebook)}
+    for profile, entries in grids.load().items():
+        assert set(entries) <= stems, profile
+
+
+def test_sizes_of_the_systematic_study():
+    """The numbers of trainings that the comments in grids.yaml state."""
+    paper = next(paper for paper in jobs.papers(False) if paper.stem == "systematic_study")
+    sizes = {}
+    for profile in ("reduced", "paper"):
+        for run in grids.expand(profile, paper.stem):
+            sizes[run.name] = len(jobs.job(paper, run.name, profile, run.parameters, {}).study.cells)
+    assert sizes == {"balanced": 5, "step": 111, "linear": 21, "full": 50 * (2 + 9 * 9 * 3 + 9 * 3)}

@@ -1,0 +1,101 @@
+"""Class counts against the numbers that the papers print."""
+
+import numpy as np
+import pytest
+
+from common import imbalance
+from common.errors import UserError
+
+
+def test_figure_1_of_the_systematic_study_holds_27500_images_three_times():
+    a = imbalance.step_counts(10, 5000, 10, imbalance.minority_classes(10, 0.5))
+    b = imbalance.step_counts(10, 5000, 2, imbalance.minority_classes(10, 0.9))
+    c = imbalance.linear_counts(10, 5000, 10)
+    assert [counts.sum() for counts in (a, b, c)] == [27_500] * 3
+    assert sorted(a) == [500] * 5 + [5000] * 5
+    assert sorted(b) == [2500] * 9 + [5000]
+    assert c.tolist() == list(range(500, 5001, 500))
+
+
+@pytest.mark.parametrize(
+    ("largest", "ir", "total", "counts"),
+    [
+        (5000, 10, 14_645, [5000, 2500, 1667, 1250, 1000, 833, 714, 625, 556, 500]),
+        (5000, 5, 21_282, None),
+        (5000, 2, 34_976, None),
+        (500, 10, 1464, None),
+        (500, 5, 2128, None),
+        (500, 2, 3497, None),
+    ],
+)
+def test_inverse_linear_counts_are_those_of_koziarski(largest, ir, total, counts):
+    got = imbalance.inverse_linear_counts(10, largest, ir)
+    assert abs(got.sum() - total) <= 1  # the sets of 500 a class are printed rounded as a whole
+    if counts:
+        assert got.tolist() == counts
+
+
+def test_exponential_counts_are_those_of_the_long_tailed_cifar_benchmarks():
+    assert imbalance.exponential_counts(10, 5000, 100).tolist() == [
+        5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50
+    ]  # fmt: skip
+    assert imbalance.exponential_counts(100, 500, 100).sum() == 10_847
+
+
+def test_category_centers_tables():
+    train, validation = imbalance.category_centers_counts("C", 10)
+    assert train.tolist() == [200, 600, 1000, 1400, 1800, 2200, 2600, 3000, 3500, 4000]
+    assert validation.tolist() == [50, 150, 250, 350, 450, 550, 650, 750, 870, 1000]
+    train, validation = imbalance.category_centers_counts("B", 100)
+    assert train[[0, 29, 30, 59, 60, 89, 90]].tolist() == [20, 20, 40, 40, 200, 200, 400]
+    assert validation[[0, 29, 30, 59, 60, 89, 90]].tolist() == [5, 5, 10, 10, 50, 50, 100]
+    train, validation = imbalance.category_centers_counts("C", 100)
+    assert (train[85], validation[85]) == (350, 87)
+    assert imbalance.category_centers_counts("A", 10)[0].sum() == 22_000
+    with pytest.raises(UserError, match="'D'.*A, B or C"):
+        imbalance.category_centers_counts("D", 10)
+
+
+def test_the_order_says_which_class_is_rare():
+    assert imbalance.linear_counts(3, 30, 3, order=[2, 0, 1]).tolist() == [20, 30, 10]
+    assert imbalance.inverse_linear_counts(3, 30, 3, order=[2, 0, 1]).tolist() == [15, 10, 30]
+    assert imbalance.exponential_counts(3, 100, 4, order=[2, 0, 1]).tolist() == [50, 25, 100]
+
+
+def test_extreme_ratio_leaves_one_image():
+    counts = imbalance.step_counts(10, 5000, 5000, [3])
+    assert counts[3] == 1 and counts.sum() == 9 * 5000 + 1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: imbalance.step_counts(10, 5000, 0.5, [0]), "rho 0.5: expected a ratio"),
+        (lambda: imbalance.step_counts(10, 100, 1000, [0]), "rho 1000: with 100 images"),
+        (lambda: imbalance.linear_counts(10, 100, 1000), "rho 1000: with 100 images"),
+        (lambda: imbalance.minority_classes(10, 0.25), "mu 0.25: expected a fraction of 10 classes"),
+        (lambda: imbalance.minority_classes(10, 1.5), "mu 1.5"),
+        (lambda: imbalance.subsample([0, 0, 1], [1, 2], 0), "class 1: 2 images asked for, 1 there are"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(UserError, match=message):
+        call()
+
+
+def test_minority_classes():
+    assert imbalance.minority_classes(10, 0.2).tolist() == [0, 1]
+    drawn = [tuple(imbalance.minority_classes(10, 0.3, seed)) for seed in range(50)]
+    assert all(len(set(classes)) == 3 for classes in drawn)
+    assert len(set(drawn)) > 30
+    # Every class is drawn about equally often: 15 of 50 expected, standard deviation 3.2.
+    assert np.bincount(np.concatenate(drawn), minlength=10).min() > 3
+
+
+def test_subsets_of_one_seed_are_nested_and_those_of_two_seeds_differ():
+    labels = np.random.default_rng(0).integers(0, 5, 1000)
+    small = imbalance.subsample(labels, [10] * 5, seed=1)
+    large = imbalance.subsample(labels, [100, 10, 50, 10, 20], seed=1)
+    assert set(small) <= set(large)
+    assert np.bincount(labels[large]).tolist() == [100, 10, 50, 10, 20]
+    assert len(set(small) & set(imbalance.subsample(labels, [10] * 5, seed=2))) < 15

@@ -1,0 +1,65 @@
+"""Metrics and thresholding against scikit-learn and by hand."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
+
+from common import metrics, posthoc
+from common.errors import UserError
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 12])  # few decimals: many ties
+@pytest.mark.parametrize("n_classes", [2, 10])
+def test_vectorised_metrics_equal_scikit_learn(decimals, n_classes):
+    random = np.random.default_rng(decimals)
+    labels = random.permutation(np.repeat(np.arange(n_classes), 40))
+    scores = random.random((3, len(labels), n_classes)).round(decimals)
+    scores[:, np.arange(len(labels)), labels] += 0.2
+    area = metrics.roc_auc(torch.tensor(scores), torch.tensor(labels))
+    recall = metrics.recall_per_class(torch.tensor(scores), torch.tensor(labels))
+    accuracy = metrics.accuracy(torch.tensor(scores), torch.tensor(labels))
+    assert area.shape == recall.shape == (3, n_classes)
+    for k in range(3):
+        predicted = scores[k].argmax(1)
+        for c in range(n_classes):
+            assert abs(area[k, c].item() - roc_auc_score(labels == c, scores[k, :, c])) < 1e-6
+        assert np.allclose(recall[k], recall_score(labels, predicted, average=None), atol=1e-6)
+        assert abs(accuracy[k].item() - accuracy_score(labels, predicted)) < 1e-6
+
+
+def test_auc_by_hand():
+    # Class 1: positives .8, .4; negatives .4, .1. Pairs won: (.8, .4), (.8, .1), (.4, .1), half of (.4, .4): 3.5 of 4.
+    scores = torch.tensor([[0.2, 0.8], [0.6, 0.4], [0.6, 0.4], [0.9, 0.1]])
+    assert metrics.roc_auc(scores, torch.tensor([1, 1, 0, 0]))[1].item() == 3.5 / 4
+
+
+def test_auc_of_an_absent_class_or_a_diverged_network_is_nan():
+    scores = torch.rand(2, 6, 3)
+    scores[1] = torch.nan
+    area = metrics.roc_auc(scores, torch.tensor([0, 1, 0, 1, 0, 1]))
+    assert area[0].isnan().tolist() == [False, False, True]
+    assert area[1].isnan().all()
+
+
+def test_thresholding_divides_by_the_prior():
+    probabilities = torch.tensor([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1]], dtype=torch.float64)
+    adjusted = posthoc.threshold(probabilities.log(), [70, 20, 10])
+    # .7/.7 = .2/.2 = .1/.1 on the first row; .5/.7, .4/.2, .1/.1 on the second.
+    assert torch.allclose(adjusted.exp()[0], torch.ones(3, dtype=torch.float64))
+    assert adjusted[1].argmax().item() == 1
+    assert torch.allclose(adjusted.exp()[1], torch.tensor([5 / 7, 2.0, 1.0], dtype=torch.float64))
+
+
+def test_thresholding_keeps_the_auc_and_a_uniform_prior_changes_nothing():
+    random = torch.Generator().manual_seed(0)
+    scores = torch.log_softmax(torch.randn(200, 5, generator=random, dtype=torch.float64), -1)
+    labels = torch.arange(200) % 5
+    before = metrics.roc_auc(scores, labels)
+    assert torch.equal(metrics.roc_auc(posthoc.threshold(scores, [1000, 1, 5, 70, 3]), labels), before)
+    assert torch.equal(posthoc.threshold(scores, [3] * 5).argmax(-1), scores.argmax(-1))
+
+
+def test_a_prior_of_zero_is_refused():
+    with pytest.raises(UserError, match="expected a positive number"):
+        posthoc.threshold(torch.zeros(1, 2), [1, 0])

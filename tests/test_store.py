@@ -1,0 +1,129 @@
+"""The store: nothing finished is lost, nothing is counted twice."""
+
+import json
+import zipfile
+
+import pandas as pd
+import pytest
+
+from common.errors import UserError
+from common.store import Store
+
+
+def record(key, value=0.5, stand_in=False, **common):
+    rows = [
+        {"method": "baseline", "prior": "", "metric": "auc", "class_label": -1, "value": value},
+        {"method": "thresholding", "prior": "original", "metric": "auc", "class_label": -1, "value": float("nan")},
+    ]
+    curves = [{"method": "baseline", "curve": "loss", "x": [1, 2], "y": [0.5, 0.25]}]
+    common = {"study": "toy", "version": 1, "stand_in": stand_in, "rho": 10.0, "mu": None, "replicate": 0, **common}
+    return {"key": key, "common": common, "rows": rows, "curves": curves}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store", committed=tmp_path / "committed")
+
+
+def test_a_record_comes_back_as_it_was(store):
+    store.put("toy", record("a", 0.1 + 0.2))
+    assert store.keys("toy") == {"a"}
+    frame = store.frame("toy")
+    assert frame["value"].tolist()[0] == 0.1 + 0.2 and frame["value"].isna().tolist() == [False, True]
+    assert store.curves("toy")[["x", "y"]].values.tolist() == [[1, 0.5], [2, 0.25]]
+    assert store.get("toy", "b") is None
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{", b"null", b'{"key": "a"}', b"\xff\xfe"])
+def test_a_damaged_record_is_set_aside_and_said_so(store, garbage):
+    store.put("toy", record("a"))
+    (path,) = (store.root / "toy").glob("*.json")
+    path.write_bytes(garbage)
+    with pytest.warns(UserWarning, match="damaged"):
+        assert store.get("toy", "a") is None
+    assert store.keys("toy") == set()
+    assert path.with_suffix(".damaged").read_bytes() == garbage
+
+
+def test_a_changed_number_is_noticed(store):
+    store.put("toy", record("a", 0.25))
+    (path,) = (store.root / "toy").glob("*.json")
+    path.write_text(path.read_text().replace("0.25", "0.99"))
+    with pytest.warns(UserWarning, match="damaged"):
+        assert store.get("toy", "a") is None
+
+
+def test_a_half_written_file_does_not_count(store):
+    store.put("toy", record("a"))
+    (store.root / "toy" / ".b.json.tmp123").write_text("{")
+    assert store.keys("toy") == {"a"}
+
+
+@pytest.mark.parametrize("target", ["out", "out.zip"])
+def test_export_and_merge_carry_results_to_another_machine(store, tmp_path, target):
+    for k in range(3):
+        store.put("toy", record(f"k{k}", k / 10, replicate=k))
+    store.put("toy", record("demo", stand_in=True))
+    assert store.export(tmp_path / target) == {"toy": 3}
+    other = Store(tmp_path / "other", committed=tmp_path / "none")
+    other.put("toy", record("k1", 0.1, replicate=1))
+    assert other.merge(tmp_path / target) == {"toy": 2}
+    assert other.merge(tmp_path / target) == {"toy": 0}
+    columns = ["key", "method", "prior", "metric", "value", "rho", "replicate", "stand_in"]
+    theirs, ours = (
+        s.frame("toy").query("key != 'demo'").sort_values(["key", "method"], ignore_index=True)[columns]
+        for s in (store, other)
+    )
+    pd.testing.assert_frame_equal(theirs, ours, check_dtype=False)
+    assert len(other.curves("toy")) == 6
+
+
+def test_exported_results_are_the_lower_layer_of_a_fresh_clone(store, tmp_path):
+    store.put("toy", record("a", 0.25))
+    store.export(tmp_path / "committed")
+    fresh = Store(tmp_path / "fresh", committed=tmp_path / "committed")
+    assert fresh.keys("toy") == {"a"}
+    fresh.put("toy", record("b", 0.75))
+    assert fresh.frame("toy", {"a"})["value"].iloc[0] == 0.25
+    assert set(fresh.frame("toy")["key"]) == {"a", "b"}
+    fresh.put("toy", record("a", 0.5))  # measured again: the upper layer wins, and counts once
+    assert fresh.frame("toy", {"a"})["value"].dropna().tolist() == [0.5]
+    assert fresh.export(tmp_path / "again") == {"toy": 2}
+
+
+def test_exporting_twice_writes_the_same_bytes(store, tmp_path):
+    for key in "cab":
+        store.put("toy", record(key))
+    store.export(tmp_path / "one")
+    store.export(tmp_path / "two")
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert names == ["toy.parquet", "toy_curves.parquet"]
+    assert all((tmp_path / "one" / n).read_bytes() == (tmp_path / "two" / n).read_bytes() for n in names)
+
+
+def test_what_is_no_export_is_refused(store, tmp_path):
+    (tmp_path / "text.zip").write_text("hello")
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        archive.writestr("../evil.parquet", b"")
+    pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "committed.parquet")
+    (tmp_path / "empty").mkdir()
+    for name, message in {
+        "missing.zip": "no such file",
+        "text.zip": "not a .zip",
+        "evil.zip": "expected only",
+        "empty": "holds no",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            store.merge(tmp_path / name)
+    (tmp_path / "other").mkdir()
+    pd.DataFrame({"key": ["a"], "x": [1]}).to_parquet(tmp_path / "other" / "toy.parquet")
+    with pytest.raises(UserError, match="not a result file"):
+        store.merge(tmp_path / "other")
+    with pytest.raises(UserError, match=r"expected a folder or a file ending in \.zip"):
+        store.export(tmp_path / "out.csv")
+
+
+def test_records_are_plain_json(store):
+    store.put("toy", record("a"))
+    (path,) = (store.root / "toy").glob("*.json")
+    assert json.loads(path.read_text())["common"]["study"] == "toy"

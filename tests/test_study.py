@@ -1,0 +1,191 @@
+"""Running cells: what is done is left out, what is finished is kept, whatever happens then."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import toy_study
+from common import study
+from common.errors import UserError
+
+
+def make(tmp_path, parameters=None, **options):
+    options = {"store": str(tmp_path / "store"), "workers": 1, **options}
+    return study.Run(toy_study, parameters or {}, options, committed=tmp_path / "committed")
+
+
+def numbers_run(log):
+    return [int(line.split()[0]) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def test_a_run_fills_its_cells_once(tmp_path):
+    log = tmp_path / "log"
+    run = make(tmp_path, {"log": str(log)})
+    assert run.plan()["state"].tolist() == ["missing"] * 4
+    summary = run.execute()
+    assert (summary.cells, summary.done, summary.new, summary.left) == (4, 0, 4, 0)
+    again = make(tmp_path, {"log": str(log)})
+    assert again.plan()["state"].tolist() == ["done"] * 4
+    summary = again.execute()
+    assert (summary.done, summary.new) == (4, 0)
+    assert numbers_run(log) == [0, 1, 2, 3]
+    assert sorted(again.frame()["number"]) == [0, 1, 2, 3]
+    assert len(again.curves()) == 8
+
+
+def test_a_larger_grid_runs_only_what_is_new(tmp_path):
+    make(tmp_path, {"numbers": (0, 1)}).execute()
+    summary = make(tmp_path, {"numbers": (0, 1, 2), "replicates": 2}).execute()
+    assert (summary.done, summary.new) == (2, 4)
+
+
+def test_processes_give_what_one_process_gives(tmp_path):
+    frames = []
+    for workers in (1, 2):
+        run = make(tmp_path / str(workers), {"replicates": 3}, workers=workers)
+        run.execute()
+        frames.append(run.frame().sort_values("key", ignore_index=True)[["key", "replicate", "number", "value"]])
+    assert len(frames[0]) == 12 and frames[0].equals(frames[1])
+
+
+def test_refresh_runs_again(tmp_path):
+    log = tmp_path / "log"
+    make(tmp_path, {"log": str(log)}).execute()
+    run = make(tmp_path, {"log": str(log)}, refresh=True)
+    assert set(run.plan()["why"]) == {"refresh asked for"}
+    run.execute()
+    assert numbers_run(log) == [0, 1, 2, 3] * 2
+
+
+def test_the_time_budget_leaves_the_rest_for_later(tmp_path):
+    parameters = {"pause": 0.4, "numbers": tuple(range(20))}
+    summary = make(tmp_path, parameters, time_budget="1s").execute()
+    assert 1 <= summary.new <= 3
+    assert summary.left == 20 - summary.new
+    assert "start again" in str(summary)
+    assert make(tmp_path, parameters).missing().__len__() == summary.left
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_failing_cell_loses_nothing_that_was_finished(tmp_path, workers):
+    run = make(tmp_path, {"numbers": (0, 1, 2, 3), "fail_at": 3}, workers=workers)
+    with pytest.raises(RuntimeError, match="cell 3 failed on purpose"):
+        run.execute()
+    assert {0, 1} <= set(run.frame()["number"])
+
+
+def test_divergence_is_a_row_not_an_error(tmp_path):
+    run = make(tmp_path, {"numbers": (0, 99)})
+    assert run.execute().diverged == 1
+    assert run.frame().set_index("number")["status"].to_dict() == {0: "ok", 99: "diverged"}
+
+
+def test_a_killed_run_resumes_and_ends_as_an_uninterrupted_one(tmp_path):
+    log, numbers = tmp_path / "log", tuple(range(8))
+    parameters = {"log": str(log), "pause": 0.3, "numbers": numbers}
+    script = (
+        "from common import study; import toy_study\n"
+        f"study.Run(toy_study, {parameters!r}, {{'store': {str(tmp_path / 'store')!r}, 'workers': 1}},"
+        f" committed={str(tmp_path / 'committed')!r}).execute()"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
+    process = subprocess.Popen([sys.executable, "-c", script], env=environment)
+    deadline = time.monotonic() + 60
+    while len(numbers_run(log)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished = len(make(tmp_path, parameters).frame())
+    assert 2 <= finished < 8
+    summary = make(tmp_path, parameters).execute()
+    assert (summary.done, summary.new) == (finished, 8 - finished)
+    make(tmp_path / "whole", {"numbers": numbers}).execute()
+    values = [
+        make(tmp_path / where, p).frame().sort_values("number")["value"].tolist()
+        for where, p in (("", parameters), ("whole", {"numbers": numbers}))
+    ]
+    assert values[0] == values[1]
+    # Only the cell in flight may have run twice.
+    assert len(numbers_run(log)) <= 9
+
+
+def test_keys_depend_on_what_decides_a_result_and_on_nothing_else():
+    cell = toy_study.Cell("digits", 0, number=1)
+    key = cell.key("toy", 1, "data")
+    assert key == toy_study.Cell("digits", 0, number=1).key("toy", 1, "data")
+    others = [
+        dataclasses.replace(cell, number=2).key("toy", 1, "data"),
+        dataclasses.replace(cell, replicate=1).key("toy", 1, "data"),
+        cell.key("toy", 2, "data"),
+        cell.key("toy", 1, "other data"),
+        cell.key("other", 1, "data"),
+    ]
+    assert len({key, *others}) == 6
+
+
+def test_a_field_added_later_voids_no_result():
+    @dataclasses.dataclass(frozen=True)
+    class Wider(toy_study.Cell):
+        added: str = "as before"
+
+    narrow, wide = toy_study.Cell("digits", 0, number=1), Wider("digits", 0, number=1)
+    assert narrow.key("toy", 1, "d") == wide.key("toy", 1, "d")
+    assert dataclasses.replace(wide, added="new").key("toy", 1, "d") != wide.key("toy", 1, "d")
+
+
+def test_changed_code_is_shown_and_voids_nothing(tmp_path, monkeypatch):
+    make(tmp_path).execute()
+    monkeypatch.setattr(study, "code_version", lambda: "another")
+    plan = make(tmp_path).plan()
+    assert set(plan["state"]) == {"done"} and set(plan["why"]) == {"code changed since"}
+
+
+def test_measured_leaves_out_stand_ins_and_other_versions(tmp_path, monkeypatch):
+    run = make(tmp_path)
+    run.execute()
+    assert run.frame()["stand_in"].all() and run.measured().empty
+    train, _ = run.context.data("digits")
+    monkeypatch.setattr(study.Context, "data", lambda *_: (dataclasses.replace(train, stand_in=False),) * 2)
+    run = make(tmp_path, {"numbers": (7,)})
+    run.execute()
+    assert run.measured()["number"].tolist() == [7]
+    monkeypatch.setattr(toy_study, "VERSION", 2)
+    assert make(tmp_path).measured().empty
+
+
+def test_from_a_notebooks_globals(tmp_path):
+    names = {"replicates": 2, "numbers": (5,), "workers": 1, "store": str(tmp_path), "something_else": 1}
+    run = study.Run.of(toy_study, names)
+    assert len(run.cells) == 2 and run.options.workers == 1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "options", "message"),
+    [
+        ({"nonsense": 1}, {}, "toy: unknown parameter 'nonsense'; there are dataset"),
+        ({"replicates": 0}, {}, "replicates: 0; expected at least 1"),
+        ({}, {"profile": "full"}, "profile 'full': expected one of demo, reduced, paper"),
+        ({}, {"device": "tpu"}, "device 'tpu': expected cpu or cuda"),
+        ({}, {"time_budget": "soon"}, "time budget 'soon': expected hours"),
+        ({}, {"workers": -1}, "workers -1"),
+    ],
+)
+def test_bad_input_is_named_before_any_work(tmp_path, parameters, options, message):
+    with pytest.raises(UserError, match=message):
+        make(tmp_path, parameters, **options)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90m", 5400), ("1h30m", 5400), ("45s", 45), ("2h", 7200), ("1m5s", 65)])
+def test_durations(text, seconds):
+    assert study.parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "m", "-5m", "1d", "5m1h"])
+def test_bad_durations(text):
+    with pytest.raises(UserError, match="time budget"):
+        study.parse_duration(text)
