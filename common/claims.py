@@ -82,9 +82,10 @@ def _row(claim: Claim, rows: pd.DataFrame | None, module, full: Mapping[str, int
             raise NoData("no results")
         if rows.empty:
             raise NoData("only results on stand-in data")
-        for combination in product(*claim.requires.values()):
+        for combination in product(*claim.requires.values()) if claim.requires else ():
             needed = {name: (value,) for name, value in zip(claim.requires, combination, strict=True)}
-            matching.select(rows[rows["value"].notna()], needed)
+            if matching.select(rows, needed)["value"].isna().all():
+                raise NoData(f"only diverged results with {matching.describe(needed)}")
         found, cells, verdict = _judge(claim, rows, module, full, notes)
     except NoData as reason:
         notes.append(str(reason))
@@ -121,7 +122,7 @@ def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> 
     if found.n < 2:
         notes.append("one replicate; an interval needs two" if found.n else "no effect could be computed")
         verdict = verdict if found.n else Verdict.NO_DATA
-    elif claim.test == "level" and shortened:
+    if claim.test == "level" and shortened:
         notes.append("a level is judged on the full schedule only")
         verdict = Verdict.NO_DATA
     return found, len(cells), verdict

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common import embedded, layouts, paths, sources
+from common import embedded, layouts, paths, sources, splitting
 from common.datacache import Rows, Source, fetch
 from common.decoding import Fit, Row
 from common.errors import UserError
@@ -47,6 +47,9 @@ class Images:
         True for the embedded sets: what is measured on them compares with no paper.
     masks : numpy.ndarray or None
         bool, N x H x W, True where the defect is; None for sets without masks.
+    groups : numpy.ndarray or None
+        int64, N: images with one number show one tile (`magnetic_tile`) or patient (`mura`) and belong on one side of
+        any further split; None where nothing is known.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Images:
     fingerprint: str
     stand_in: bool = False
     masks: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -87,7 +91,8 @@ class _Set:
     """What is known of a set before looking at its files.
 
     `classes` are the official names (space separated; empty: those of the source), `layout` its official layout,
-    `pool` the share that becomes the training split where only one part of the set is there (0: that is an error).
+    `pool` the share that becomes the training split where only one part of the set is there (0: that is an error),
+    `grouping` tells from original file names which images belong together.
     """
 
     fit: Fit
@@ -95,6 +100,7 @@ class _Set:
     pool: float = 0.0
     layout: Callable[[Path], dict[str, Source]] | None = None
     home: str = ""
+    grouping: Callable[[list[str]], list[str]] | None = None
 
     @property
     def names(self) -> tuple[str, ...] | None:
@@ -124,6 +130,7 @@ _SETS = {
         "Free Blowhole Break Crack Fray Uneven",
         pool=0.5,
         home="github.com/abin24/Magnetic-tile-defect-datasets.",
+        grouping=splitting.tiles,
     ),
 } | {
     f"dagm_class{i}": _Set(
@@ -163,7 +170,8 @@ def load(
     split : {"train", "test", "all"}
         "all": both. Where only one part of a set is there (`digits`, an undivided folder, `magnetic_tile`,
         `dagm_class1` as parquet), "all" is that part, and train and test are cut from it: per class, the first 75%
-        (digits), 80% (folder) or 50% in the order of the images' hashes; copies of one image stay on one side.
+        (digits), 80% (folder) or 50% in the order of the images' hashes; a class's copies of one image stay together,
+        and so do all photographs of one tile of `magnetic_tile`.
     root : path, optional
         Folder with one subfolder per set; see `paths.data_root`.
     size : int, optional
@@ -201,7 +209,15 @@ def load(
     else:
         entry = fetch(cache, shown, split, _part(cache, shown, split, found["all"], fit, pool), fit)
     return Images(
-        shown, split, entry.images, entry.labels, entry.classes, entry.fingerprint, shown in _EMBEDDED, entry.masks
+        shown,
+        split,
+        entry.images,
+        entry.labels,
+        entry.classes,
+        entry.fingerprint,
+        shown in _EMBEDDED,
+        entry.masks,
+        entry.groups,
     )
 
 
@@ -216,13 +232,13 @@ def _find(name: str, root: Path, offline: bool) -> tuple[dict[str, Source], Fit,
         folder = Path(name.removeprefix("folder:")).expanduser().resolve()
         return layouts.find_folder(folder), Fit("exact", None), 0.8, f"folder:{folder.name}"
     close = difflib.get_close_matches(name, names(), n=1)
-    hint = f", did you mean {close[0]}" if close else ""
-    raise UserError(f"unknown data set {name!r}{hint}? Known: {', '.join(names())}, folder:PATH")
+    hint = f", did you mean {close[0]}?" if close else "."
+    raise UserError(f"unknown data set {name!r}{hint} Known: {', '.join(names())}, folder:PATH")
 
 
 def _find_known(name: str, root: Path, offline: bool) -> dict[str, Source]:
     known = _SETS[name]
-    found = sources.find_parquet(root / name, known.names)
+    found = sources.find_parquet(root / name, known.names, known.grouping)
     if "all" in found and not known.pool:
         raise UserError(
             f"{name}: only one of train-*.parquet and test-*.parquet is in {root / name}; copy the other one there"
@@ -275,32 +291,19 @@ def _part(cache: Path, name: str, split: str, whole: Source, fit: Fit, share: fl
 
     def read() -> Rows:
         entry = fetch(cache, name, "all", whole, fit)
-        train = _train_part(entry.images, entry.labels, share)
+        train = splitting.train_part(entry.images, entry.labels, entry.groups, share)
         rows = [
             Row(
                 f"{name} row {i}",
                 entry.images[i],
                 int(entry.labels[i]),
                 None if entry.masks is None else entry.masks[i],
+                "" if entry.groups is None else str(entry.groups[i]),
             )
             for i in np.flatnonzero(train == (split == "train"))
         ]
-        return Rows(entry.classes, len(rows), rows, entry.masks is not None)
+        height, width, channels = entry.images.shape[1:]
+        done = Fit("exact", channels, native=(height, width))
+        return Rows(entry.classes, len(rows), rows, entry.masks is not None, done)
 
     return Source(whole.files, read, version=f"{whole.version}\x1e{share}")
-
-
-def _train_part(images: np.ndarray, labels: np.ndarray, share: float) -> np.ndarray:
-    """Which images of a set in canonical order train; bool, N.
-
-    Canonical order within a class is the order of hashes, which is as good as a shuffle and the same everywhere.
-    """
-    train = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        cut = min(len(members) - 1, round(share * len(members)))
-        # Equal images are neighbours: never one in train and its copy in test.
-        while 0 < cut < len(members) and np.array_equal(images[members[cut]], images[members[cut - 1]]):
-            cut += 1
-        train[members[:cut]] = True
-    return train

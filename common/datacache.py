@@ -6,6 +6,7 @@ end in the same arrays and the same fingerprint.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -32,12 +33,17 @@ STALE = 24 * 3600  # seconds after which an unfinished build is taken for abando
 
 @dataclass(frozen=True)
 class Rows:
-    """What a source holds: class names, number of images, the rows (iterable again and again), whether with masks."""
+    """What a source holds.
+
+    Class names, number of images, the rows (iterable again and again), whether there are masks, and, where the images
+    are already in their final shape, the fit that says so.
+    """
 
     classes: tuple[str, ...]
     n: int
     rows: Iterable[Row]
     masks: bool = False
+    fit: Fit | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ class Entry:
     classes: tuple[str, ...]
     fingerprint: str
     masks: np.ndarray | None
+    groups: np.ndarray | None
 
 
 def fetch(root: Path, name: str, split: str, source: Source, fit: Fit) -> Entry:
@@ -108,6 +115,7 @@ def _open(folder: Path) -> Entry | None:
         masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False) if meta["masks"] else None
         with np.load(folder / "labels.npz", allow_pickle=False) as file:
             labels = file["labels"]  # npz members carry a CRC
+            groups = file["groups"] if "groups" in file else None
         intact = (
             list(images.shape) == meta["shape"]
             and images.dtype == np.uint8
@@ -119,7 +127,7 @@ def _open(folder: Path) -> Entry | None:
             return None
         # Plain arrays over the maps: the memmap class costs time at every small slice and brings nothing here.
         masks = None if masks is None else np.asarray(masks)
-        return Entry(np.asarray(images), labels, tuple(meta["classes"]), meta["fingerprint"], masks)
+        return Entry(np.asarray(images), labels, tuple(meta["classes"]), meta["fingerprint"], masks, groups)
     except Exception:  # whatever a damaged file makes json, zipfile or numpy raise, the answer is the same: rebuild
         return None
 
@@ -127,8 +135,9 @@ def _open(folder: Path) -> Entry | None:
 def _sweep(folder: Path) -> None:
     """Remove what killed builds left behind; for ImageNet that is many gigabytes."""
     for left in (*folder.glob(".building-*"), *folder.glob(".damaged-*")):
-        if time.time() - left.stat().st_mtime > STALE:
-            shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+            if time.time() - left.stat().st_mtime > STALE:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _move(temporary: Path, folder: Path) -> None:
@@ -152,13 +161,13 @@ def _build(folder: Path, name: str, split: str, source: Source, fit: Fit) -> Non
     with warnings.catch_warnings():
         # PIL only warns up to twice its pixel limit; one image that large is a mistake or an attack.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        fit = resolve(fit, rows.rows)
+        fit = rows.fit or resolve(fit, rows.rows)
         shape = (rows.n, *fit.shape, fit.channels)
         raw = np.lib.format.open_memmap(folder / "raw.npy", mode="w+", dtype=np.uint8, shape=shape)
         raw_masks = None
         if rows.masks:
             raw_masks = np.lib.format.open_memmap(folder / "raw_masks.npy", mode="w+", dtype=bool, shape=shape[:3])
-        keys, start = [], 0
+        keys, names, start = [], [], 0
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
             for batch in _batches(rows.rows):
                 for i, (pixels, mask) in enumerate(pool.map(lambda row: decode(row, fit, rows.masks), batch), start):
@@ -169,6 +178,7 @@ def _build(folder: Path, name: str, split: str, source: Source, fit: Fit) -> Non
                         raw_masks[i] = mask
                         tie = hashlib.sha1(mask, usedforsecurity=False).digest()
                     keys.append((digest, batch[i - start].label, tie))
+                names += [row.group for row in batch]
                 start += len(batch)
     order = np.array(sorted(range(rows.n), key=keys.__getitem__))
     labels = np.array([keys[i][1] for i in order], dtype=np.int64)
@@ -185,7 +195,11 @@ def _build(folder: Path, name: str, split: str, source: Source, fit: Fit) -> Non
     del raw, raw_masks
     for leftover in ("raw.npy", "raw_masks.npy"):
         (folder / leftover).unlink(missing_ok=True)
-    np.savez(folder / "labels.npz", labels=labels)
+    arrays = {"labels": labels}
+    if any(names):  # numbered in canonical order, so that the numbers do not depend on the layout either
+        number = {name: k for k, name in enumerate(dict.fromkeys(names[i] for i in order))}
+        arrays["groups"] = np.array([number[names[i]] for i in order], dtype=np.int64)
+    np.savez(folder / "labels.npz", **arrays)
     meta = dict(shape=list(shape), classes=list(rows.classes), fingerprint=hasher.hexdigest(), masks=rows.masks)
     (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
     for path in folder.iterdir():  # on disk before the rename makes them visible

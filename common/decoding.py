@@ -17,12 +17,16 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
 
 
 class Row(NamedTuple):
-    """One image of a source, not decoded yet. `where` names it in messages (file, or file and row)."""
+    """One image of a source, not decoded yet.
+
+    `where` names it in messages (file, or file and row); images with one `group` belong together (a tile, a patient).
+    """
 
     where: str
     image: bytes | str | np.ndarray
     label: int
     mask: bytes | str | np.ndarray | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import json
 import math
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -64,7 +63,7 @@ def start(job: jobs.Job, slots: int, seconds: float = math.inf) -> Started:
         "parameters": {**options, **job.parameters},
         "timeout": round(min(TIMEOUT[job.profile], seconds + GRACE)),
         "page": str(page(job)) if job.last else None,
-        "title": getattr(job.paper.module(), "TITLE", job.paper.stem.replace("_", " ")),
+        "title": job.paper.title,
         "profile": job.profile,
     }
     job_file = executed.with_suffix(".yaml")
@@ -95,26 +94,28 @@ def _environment(slots: int, data: str | None) -> dict[str, str]:
     return environment
 
 
-def stop(started: list[Started], patience: float = 10.0) -> None:
-    """End runs with all their processes: kernels live in sessions of their own, so a signal to the child's group
-    would miss them and the workers below them."""
+def stop(started: list[Started], patience: float = 3.0) -> None:
+    """End runs with all their processes.
+
+    Kernels live in sessions of their own, so a signal to the child's group would miss them and the workers below them.
+    Nothing is lost by ending them abruptly: the store writes whole cells or none.
+    """
     import psutil
 
     family = []
     for one in started:
         try:
-            family += [child := psutil.Process(one.process.pid), *child.children(recursive=True)]
+            child = psutil.Process(one.process.pid)
+            family += [child, *child.children(recursive=True)]
         except psutil.NoSuchProcess:
             continue
-    for one in started:
-        if one.process.poll() is None:
-            os.killpg(one.process.pid, signal.SIGTERM)  # papermill's client shuts its kernel down
-    _, alive = psutil.wait_procs(family, timeout=patience)
-    for process in alive:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
+    for act in ("terminate", "kill"):
+        for process in family:
+            try:
+                getattr(process, act)()
+            except psutil.NoSuchProcess:
+                continue
+        _, family = psutil.wait_procs(family, timeout=patience)
     for one in started:
         one.process.wait()
 
@@ -145,7 +146,7 @@ def last_lines(log: Path, n: int) -> list[str]:
 
 
 def main(job_file: str) -> int:
-    """The child: execute, then render."""
+    """The child: execute, then render. It stays where the user is, so that a relative path in --set means theirs."""
     import logging
 
     import papermill
@@ -157,7 +158,6 @@ def main(job_file: str) -> int:
         papermill.execute_notebook(
             job["notebook"], job["executed"], parameters=job["parameters"], kernel_name="python3", log_output=True,
             progress_bar=False, start_timeout=300, execution_timeout=job["timeout"],
-            cwd=str(Path(job["notebook"]).parent),  # as in Jupyter
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         print(error, file=sys.stderr)

@@ -14,6 +14,7 @@ from typing import Any
 
 from common import grids, paths
 from common.errors import UserError
+from common.papers import PAPERS
 
 # The command line's own: a grid or --set that changed them would contradict what the user asked for.
 FLAGS = ("profile", "data", "store", "device", "weights", "time_budget", "offline", "refresh")
@@ -32,8 +33,8 @@ def reports_root() -> Path:
 
 
 @dataclass(frozen=True)
-class Paper:
-    """What there is of a paper: its number, stem, notebook and name of its study module (either may be None)."""
+class Replication:
+    """What there is of a paper: its number, stem, notebook and name of its study module; either may be None."""
 
     number: int
     stem: str
@@ -43,11 +44,18 @@ class Paper:
     def __str__(self) -> str:
         return f"{self.number}_{self.stem}"
 
+    @property
+    def title(self) -> str:
+        """The paper's title; the stem's words where it is no paper's."""
+        titles = {paper.stem: paper.title for paper in PAPERS}
+        return titles.get(self.stem, self.stem.replace("_", " "))
+
     def module(self) -> ModuleType | None:
+        """Its study, imported."""
         return importlib.import_module(self.study) if self.study else None
 
 
-def papers(with_notebook: bool) -> list[Paper]:
+def replications(with_notebook: bool) -> list[Replication]:
     """All papers by number; those with a notebook, or those with a study module."""
     import common.studies
 
@@ -55,21 +63,31 @@ def papers(with_notebook: bool) -> list[Paper]:
     for path in notebooks_root().glob("*.ipynb"):
         if match := re.fullmatch(r"(\d+)_(\w+)", path.stem):
             notebooks[match[2]] = (int(match[1]), path)
-    studies = {module.name: f"common.studies.{module.name}" for module in pkgutil.iter_modules(common.studies.__path__)}
+    modules = [module.name for module in pkgutil.iter_modules(common.studies.__path__)]
+    studies = {name: f"common.studies.{name}" for name in modules if not name.startswith("_")}
     if with_notebook:
-        found = [Paper(number, stem, path, studies.get(stem)) for stem, (number, path) in notebooks.items()]
+        found = [Replication(number, stem, path, studies.get(stem)) for stem, (number, path) in notebooks.items()]
     else:
-        found = [Paper(importlib.import_module(name).PAPER, stem, None, name) for stem, name in studies.items()]
+        numbers = {paper.stem: paper.number for paper in PAPERS}
+        found = [Replication(numbers.get(stem, 0), stem, None, name) for stem, name in studies.items()]
     return sorted(found, key=lambda paper: (paper.number, paper.stem))
 
 
-def select(all_papers: list[Paper], only: list[str]) -> list[Paper]:
+def select(there_are: list[Replication], only: list[str]) -> list[Replication]:
     """Those that --only names, by number, stem or both, in the order of the papers; all when it names none."""
-    wanted = [name.strip() for names in only for name in names.split(",")]
+
+    def names(p):
+        return str(p.number), p.stem, f"{p.number}_{p.stem}"
+
+    wanted = [name.strip() for part in only for name in part.split(",")]
     for name in wanted:
-        if not any(name in (str(p.number), p.stem, str(p)) for p in all_papers):
-            raise grids.unknown("notebook", name, [str(p) for p in all_papers])
-    return [p for p in all_papers if not only or {str(p.number), p.stem, str(p)} & set(wanted)]
+        if any(name in names(p) for p in there_are):
+            continue
+        if any(name in names(p) for p in PAPERS):
+            listed = ", ".join(map(str, there_are)) or "none"
+            raise UserError(f"--only {name}: this paper's replication is not in this version; there are {listed}")
+        raise grids.unknown("notebook", name, [str(p) for p in there_are])
+    return [p for p in there_are if not only or set(names(p)) & set(wanted)]
 
 
 # -- jobs --------------------------------------------------------------------------------------------------------------
@@ -89,7 +107,7 @@ class Job:
         The stem's last run, which renders its page.
     """
 
-    paper: Paper
+    paper: Replication
     run: str
     profile: str
     parameters: dict[str, Any]
@@ -105,7 +123,7 @@ def plan(profile: str, arguments: argparse.Namespace) -> list[Job]:
     """All runs of a start, every name, type, value and data set checked; `UserError` for the first that is wrong."""
     overrides = [_split(text) for text in arguments.set]
     options = _options(profile, arguments)
-    chosen = select(papers(not arguments.no_notebook), arguments.only)
+    chosen = select(replications(not arguments.no_notebook), arguments.only)
     found = []
     for paper in chosen:
         kinds = parameter_types(paper)
@@ -118,7 +136,7 @@ def plan(profile: str, arguments: argparse.Namespace) -> list[Job]:
             raise UserError(f"{paper}: no runs in profile {profile!r} of grids.yaml")
         for run in runs:
             parameters = grids.check(run.parameters, kinds, f"grids.yaml: {profile}: {paper.stem}: {run.name}")
-            found.append(job(paper, run.name, profile, parameters, options, last=run is runs[-1]))
+            found.append(build(paper, run.name, profile, parameters, options, last=run is runs[-1]))
     if not found:
         raise UserError(f"profile {profile!r}: no notebook in {notebooks_root()} has runs in it")
     # Loading data comes last, because it can take long: all that is quick to tell has been told by now.
@@ -171,39 +189,42 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def parameter_types(paper: Paper) -> dict[str, Any]:
-    """Type of each parameter that a grid or --set may change.
+def parameter_types(paper: Replication) -> dict[str, Any]:
+    """Type of each parameter that a grid or --set may change: the study's, and what the notebook has beside them.
 
-    A study's fields decide. Its notebook must have them all, because papermill only warns of one that it lacks.
+    Raises
+    ------
+    UserError
+        If the notebook lacks one of the study's: papermill would only warn, and run something else than was asked for.
     """
     cell = grids.notebook_types(paper.notebook) if paper.notebook else {}
+    own = {name: kind for name, kind in cell.items() if name not in FLAGS}
     if not paper.study:
-        return {name: kind for name, kind in cell.items() if name not in FLAGS}
+        return own
     from common import study
 
-    options = grids.field_types(study.Options)
     parameters = grids.field_types(paper.module().Parameters)
     if paper.notebook:
-        for name in (*options, *parameters):
+        for name in (*grids.field_types(study.Options), *parameters):
             if name not in cell:
                 raise UserError(f"{paper.notebook.name}: its cell tagged 'parameters' lacks {name!r}")
-        for name in cell:
-            if name not in options and name not in parameters:
-                raise UserError(f"{paper.notebook.name}: parameter {name!r} is not one of the study's")
-    return {**parameters, "workers": int}
+    return {**own, **parameters, "workers": int}
 
 
-def job(paper: Paper, run: str, profile: str, parameters: dict, options: dict, last: bool = False) -> Job:
+def build(paper: Replication, run: str, profile: str, parameters: dict, options: dict, last: bool = False) -> Job:
     """The job of one run; `UserError` from the study for a value that cannot be run."""
-    options = dict(options)
-    if "workers" in parameters and paper.study:
-        options["workers"] = parameters.pop("workers")
     if not paper.study:
-        kinds = grids.notebook_types(paper.notebook)
-        return Job(paper, run, profile, parameters, {k: v for k, v in options.items() if k in kinds}, None, last)
+        cell = grids.notebook_types(paper.notebook)
+        return Job(paper, run, profile, parameters, {k: v for k, v in options.items() if k in cell}, None, last)
     from common import study
 
-    return Job(paper, run, profile, parameters, options, study.Run(paper.module(), parameters, options), last)
+    if "workers" in parameters:
+        options = {**options, "workers": parameters["workers"]}
+        parameters = {name: value for name, value in parameters.items() if name != "workers"}
+    module = paper.module()
+    fields = grids.field_types(module.Parameters)
+    cells = study.Run(module, {name: value for name, value in parameters.items() if name in fields}, options)
+    return Job(paper, run, profile, parameters, options, cells, last)
 
 
 def check_data(run: Any) -> None:

@@ -21,13 +21,21 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".
 OK_DEFECT = ("ok", "defect")
 
 
-def _source(classes: Iterable[str], files: list[tuple], extra: tuple[str, ...] = (), masks: bool = False) -> Source:
-    """A source of ``(path, label)`` or ``(path, label, mask path or None)``; `extra`: lists that decide labels."""
+def _source(
+    classes: Iterable[str], files: list[tuple], extra: tuple[str, ...] = (), masks: bool = False, group=None
+) -> Source:
+    """A source of ``(path, label)`` or ``(path, label, mask path or None)``.
+
+    `extra` are the lists that decide labels; `group` gives the group of a path.
+    """
     classes = tuple(classes)
     paths = [path for file in files for path in (file[0], *file[2:]) if path]
 
     def read() -> Rows:
-        rows = [Row(file[0], file[0], file[1], file[2] if masks else None) for file in files]
+        rows = [
+            Row(file[0], file[0], file[1], file[2] if masks else None, group(file[0]) if group else "")
+            for file in files
+        ]
         return Rows(classes, len(rows), rows, masks)
 
     # Labels come from folder names and lists, so they belong to the key: the paths and `extra` hold them.
@@ -179,7 +187,8 @@ def _mura(base: Path, part: str) -> Source:
         if study not in labels:
             raise UserError(f"{images} line {number}: study {study!r} has no label in {studies.name}")
         files.append((_inside(base, path, f"{images} line {number}"), labels[study]))
-    return _source(("normal", "abnormal"), files, (str(images), str(studies)))
+    # .../<patient>/<study>/<image>
+    return _source(("normal", "abnormal"), files, (str(images), str(studies)), group=lambda path: Path(path).parts[-3])
 
 
 # ---- lists -----------------------------------------------------------------------------------------------------------

@@ -77,16 +77,18 @@ def select(rows: pd.DataFrame, filters: Mapping[str, Iterable]) -> pd.DataFrame:
     NoData
         If a column does not exist or no row is left.
     """
+    chosen = np.ones(len(rows), dtype=bool)
     for name, wanted in filters.items():
         if name not in rows:
             raise NoData(f"the results have no column {name!r}")
         if pd.api.types.is_numeric_dtype(rows[name]):
-            chosen = rows[name].isin([round(float(w), 10) for w in wanted if isinstance(w, int | float)])
+            fits = rows[name].isin([round(float(w), 10) for w in wanted if isinstance(w, int | float)])
             if any(w is None or w == "" for w in wanted):
-                chosen |= rows[name].isna()
+                fits |= rows[name].isna()
         else:
-            chosen = rows[name].isin(["" if w is None else str(w) for w in wanted])
-        rows = rows[chosen]
+            fits = rows[name].isin(["" if w is None else str(w) for w in wanted])
+        chosen &= fits.to_numpy(dtype=bool)
+    rows = rows[chosen]
     if rows.empty:
         raise NoData(f"no results with {describe(filters)}" if filters else "no results")
     return rows
@@ -137,7 +139,8 @@ def pair(of: pd.DataFrame, against: pd.DataFrame, apart: Iterable[str]) -> tuple
     match = [column for column in of if column not in apart and column != "value"]
     both = of.merge(right, on=match, how="outer", indicator="_side")
     paired = both["_side"] == "both"
-    pairs = both[paired].assign(value=both["value"] - both[f"value{AGAINST}"])
+    pairs = both[paired]
+    pairs = pairs.assign(value=pairs["value"] - pairs[f"value{AGAINST}"])
     return pairs.drop(columns=["_side", f"value{AGAINST}"]), both[~paired]
 
 

@@ -1,146 +1,28 @@
-"""One look for all figures: a method has the same colour, marker and dash wherever it appears.
+"""Figures: a method has the same colour, marker and dash wherever it appears (`common.look`).
 
 Functions return a `Chart`, a matplotlib figure that displays itself once, with an alternative text: as SVG where it
-holds lines, as PNG where it holds pictures. The tables that stand beside figures are in `common.tables`.
+holds lines, as PNG where it holds pictures. The tables that stand beside figures come from `common.tables` and are
+named here too, so that a notebook needs one import.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from common.errors import UserError
-from common.tables import require
+from common.look import LABELS, METHOD_STYLE, PALETTE, RC, Chart, Style, method_styles, style
+from common.tables import comparison_table, require, table, verdict_table
 
-
-class Style(NamedTuple):
-    """How one method is drawn."""
-
-    color: str
-    marker: str
-    dash: str | tuple
-
-
-TWO_PHASE, THRESHOLDED = (0, (4, 1.6)), (0, (5, 1.4, 1, 1.4))  # dashed; dash and dot
-# Cool colours oversample, warm ones undersample, green only thresholds. The colours were searched to stay apart (CIELAB
-# distance) for normal, deuteranopic, protanopic and tritanopic vision and from white; tests/test_plots.py keeps it so.
-METHOD_STYLE = {
-    "baseline": Style("#000000", "o", "-"),
-    "oversampling": Style("#1f45e0", "s", "-"),
-    "undersampling": Style("#eb6823", "^", "-"),
-    "two-phase oversampling": Style("#17a3c6", "D", TWO_PHASE),
-    "two-phase undersampling": Style("#a8522f", "v", TWO_PHASE),
-    "thresholding": Style("#04664f", "P", "-"),
-    "oversampling + thresholding": Style("#7a3fb0", "X", THRESHOLDED),
-    "undersampling + thresholding": Style("#4d2000", "d", THRESHOLDED),
-    "weighted loss": Style("#a8958a", "h", "-"),
-    "weighted loss + thresholding": Style("#d667a8", "*", THRESHOLDED),
-}
-PALETTE = tuple(style.color for style in METHOD_STYLE.values())
-LABELS = {
-    "rho": "imbalance ratio ρ (largest / smallest class)",
-    "mu": "fraction of minority classes μ",
-    "to_rho": "imbalance ratio after sampling",
-    "iterations": "weight updates",
-}
-RC = {
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.titlesize": 10.5,
-    "axes.labelsize": 10,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "legend.fontsize": 9.5,
-    "legend.frameon": False,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "axes.facecolor": "white",
-    "axes.edgecolor": "#444444",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.8,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 5,
-    "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
-    "figure.dpi": 100,
-    "savefig.dpi": 130,
-    "svg.fonttype": "none",  # text stays text: a third of the size
-    "svg.hashsalt": "class-imbalance",  # the same figure gives the same file
-}
-NO_DATE = {"Date": None}
+__all__ = [
+    "METHOD_STYLE", "PALETTE", "Chart", "class_counts", "comparison_table", "images", "lines", "method_styles",
+    "panels", "style", "table", "verdict_table",
+]  # fmt: skip
 SCALES = {"equidistant": None, "log": np.log10, "linear": lambda values: values}
-
-
-def style() -> None:
-    """Give every figure of this process the project's look, also those drawn by pyplot or seaborn directly."""
-    matplotlib.rcParams.update(RC)
-    try:
-        from IPython import get_ipython
-        from matplotlib_inline.backend_inline import set_matplotlib_formats
-    except ImportError:
-        return
-    if get_ipython() is not None:
-        set_matplotlib_formats("svg", metadata=NO_DATE)
-
-
-class Chart(Figure):
-    """A figure outside pyplot: nothing to close, and a notebook shows it once, where it is the cell's value.
-
-    Parameters
-    ----------
-    vector : bool
-        Display as SVG; False: as PNG (pictures).
-    alt : str
-        Alternative text, for those who cannot see the figure.
-    """
-
-    def __init__(self, *args, vector: bool = True, alt: str = "", **options):
-        super().__init__(*args, layout="constrained", **options)
-        self.vector, self.alt = vector, alt
-
-    def render(self) -> bytes:
-        """The figure as SVG or PNG."""
-        buffer = io.BytesIO()
-        with matplotlib.rc_context(RC):
-            if self.vector:
-                self.savefig(buffer, format="svg", metadata=NO_DATE)
-            else:
-                self.savefig(buffer, format="png")
-        return buffer.getvalue()
-
-    def _ipython_display_(self) -> None:
-        from base64 import b64encode
-
-        from IPython.display import display
-
-        kind = "image/svg+xml" if self.vector else "image/png"
-        data = self.render().decode() if self.vector else b64encode(self.render()).decode()
-        display({kind: data, "text/plain": self.alt or "figure"}, metadata={kind: {"alt": self.alt}}, raw=True)
-
-
-def method_styles(names: Iterable[str]) -> dict[str, Style]:
-    """A style for each name: the fixed one of a known method, else one that no other name here has.
-
-    A notebook whose methods are not in `METHOD_STYLE` calls this once with all of them and passes the result to every
-    figure as `styles`.
-    """
-    names = list(dict.fromkeys(names))
-    free = [s for method, s in METHOD_STYLE.items() if method not in names]
-    unknown = [name for name in names if name not in METHOD_STYLE]
-    if len(unknown) > len(free):
-        raise UserError(f"{len(names)} lines in one figure; at most {len(METHOD_STYLE)} can be told apart; use panels")
-    return {name: METHOD_STYLE.get(name) or free[unknown.index(name)] for name in names}
 
 
 def lines(
@@ -167,7 +49,7 @@ def lines(
     ylabel, xlabel : str
         Names with units; `xlabel` defaults to what `LABELS` says of `x`.
     scale : {'equidistant', 'log', 'linear'}
-        Where the values of `x` stand. Lines are moved apart a little, so that intervals do not hide each other.
+        Where the values of `x` stand. With bars, lines are moved apart a little, so that intervals do not hide each other.
     values : sequence, optional
         All values of `x` that the axis should have, where it shares them with other panels.
     styles : mapping, optional
@@ -190,7 +72,7 @@ def lines(
     names = _ordered(summary[hue])
     styles = {**method_styles(names), **(styles or {})}
     gaps = np.diff(sorted(place.values()))
-    step = min(0.07, 0.5 / len(names)) * (gaps.min() if len(gaps) else 1.0)
+    step = min(0.07, 0.5 / len(names)) * (gaps.min() if len(gaps) else 1.0) * (intervals == "bars")
     for number, name in enumerate(names):
         line = summary[summary[hue] == name].dropna(subset=["mean"])
         line = line.assign(_at=line[x].map(place)).sort_values("_at")
@@ -258,19 +140,20 @@ def panels(
         names = []
         for number, (key, part) in enumerate(parts):
             lines(grid[number], part, x, hue, ylabel=ylabel, **options)
-            grid[number].label_outer(remove_inner_ticks=False) if share_y and number % columns else None
+            if share_y and number % columns:
+                grid[number].set_ylabel("")
             if key is not None:
                 name = str((titles or {}).get(key, ", ".join(map(_tick, key)) if isinstance(key, tuple) else key))
                 names.append(f"({chr(97 + number)}) {name}")
                 grid[number].set_title(names[-1], loc="left", parse_math=False)
         for axes in grid[len(parts) :]:
             axes.remove()
-        handles = {label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels())}  # noqa: B905
+        handles = {line.get_label(): line for axes in figure.axes for line in axes.lines if line.get_label()[0] != "_"}
         order = [name for name in _ordered(summary[hue]) if name in handles]
-        figure.legend(
-            [handles[name] for name in order], order, loc="outside lower center", ncols=min(len(order), 3 + columns // 3),
-            handlelength=3.2,
-        )  # fmt: skip
+        # What a handle and the longest name take at this font size; a legend that is too wide would be cut off.
+        across = min(len(order), max(1, int(width / (0.75 + 0.078 * max(len(str(name)) for name in order)))))
+        shown = [handles[name] for name in order]
+        figure.legend(shown, order, loc="outside lower center", ncols=across, handlelength=3.2)
     figure.alt = alt or (
         f"{ylabel} over {figure.axes[0].get_xlabel() or x}, means with 95% intervals"
         + (f"; panels {'; '.join(names)}" if names else "")
@@ -325,11 +208,11 @@ def class_counts(counts, names: Sequence[str] | None = None, title: str = "", al
         axes = figure.subplots()
         bars = axes.bar(np.arange(len(counts)), counts, color=METHOD_STYLE["oversampling"].color, width=0.75)
         if few:
+            axes.margins(y=0.12)
             axes.bar_label(bars, labels=[f"{count:,}" for count in counts], fontsize=8.5, padding=2)
-            turned = max(map(len, names)) > 8
-            axes.set_xticks(
-                range(len(names)), names, parse_math=False, rotation=35 if turned else 0, ha="right" if turned else "center"
-            )
+            turned = {"rotation": 35, "ha": "right"} if max(map(len, names)) > 8 else {}
+            axes.set_xticks(range(len(names)), names, parse_math=False, **turned)
+        axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.set_xlabel("class")
         axes.set_ylabel("training images")
         axes.set_title(title, loc="left", parse_math=False)

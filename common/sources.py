@@ -6,9 +6,10 @@ a set of which only one part is there, or ``{}``. Nothing is opened until the so
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,9 @@ _LABEL_COLUMNS = ("label", "fine_label")
 # ---- parquet ---------------------------------------------------------------------------------------------------------
 
 
-def find_parquet(folder: Path, classes: tuple[str, ...] | None) -> dict[str, Source]:
+def find_parquet(
+    folder: Path, classes: tuple[str, ...] | None, grouping: Callable[[list[str]], list[str]] | None = None
+) -> dict[str, Source]:
     """Splits of `folder` from ``{train,test}-*.parquet``.
 
     Parameters
@@ -36,6 +39,8 @@ def find_parquet(folder: Path, classes: tuple[str, ...] | None) -> dict[str, Sou
         ``<root>/<name>``.
     classes : tuple of str or None
         Official class names. Labels are mapped to this order by name where the file says its names. None: the file's.
+    grouping : callable, optional
+        From the original file names of all rows to the names of their groups.
     """
     found = {}
     for split, names in (("train", ("train",)), ("test", TEST_NAMES)):
@@ -45,8 +50,8 @@ def find_parquet(folder: Path, classes: tuple[str, ...] | None) -> dict[str, Sou
                 _check_shards(files)
                 found[split] = Source(
                     tuple(map(str, files)),
-                    lambda files=tuple(files): _read_parquet(files, classes),
-                    version=json.dumps(classes),
+                    lambda files=tuple(files): _read_parquet(files, classes, grouping),
+                    version=json.dumps(classes) + (" grouped 1" if grouping else ""),
                 )
                 break
     return {"all": next(iter(found.values()))} if len(found) == 1 else found
@@ -65,7 +70,7 @@ def _check_shards(files: list[Path]) -> None:
         raise UserError(f"{files[0].parent}: shard {missing[0]} of {max(totals)} is missing beside {files[0].name}")
 
 
-def _read_parquet(files: tuple[Path, ...], classes: tuple[str, ...] | None) -> Rows:
+def _read_parquet(files: tuple[Path, ...], classes: tuple[str, ...] | None, grouping: Callable | None) -> Rows:
     opened = [_open_parquet(file) for file in files]
     image, label, has_mask = _columns(files[0], opened[0])
     names = _class_names(files[0], opened[0], label)
@@ -78,7 +83,8 @@ def _read_parquet(files: tuple[Path, ...], classes: tuple[str, ...] | None) -> R
         order = [classes.index(name) for name in names]
     classes = classes or names
     masks = "mask" if has_mask else None
-    rows = _ParquetRows(files, image, label, masks, len(classes), order)
+    groups = grouping(_original_names(files, image)) if grouping else None
+    rows = _ParquetRows(files, image, label, masks, len(classes), order, groups)
     return Rows(classes, sum(file.metadata.num_rows for file in opened), rows, has_mask)
 
 
@@ -90,6 +96,11 @@ def _open_parquet(file: Path):
         return pq.ParquetFile(file)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{file}: not a readable parquet file ({_first_line(error)}); copy it again") from None
+
+
+def _original_names(files: tuple[Path, ...], image: str) -> list[str]:
+    tables = [_open_parquet(file).read([f"{image}.path"], use_threads=False) for file in files]
+    return [(row and row["path"]) or "" for table in tables for row in table[image].to_pylist()]
 
 
 def _columns(file: Path, opened) -> tuple[str, str, bool]:
@@ -124,20 +135,21 @@ def _class_names(file: Path, opened, label: str) -> tuple[str, ...] | None:
 class _ParquetRows:
     """Rows of some shards, iterable again and again, a batch in memory at a time."""
 
-    def __init__(self, files, image, label, mask, n_classes, order):
+    def __init__(self, files, image, label, mask, n_classes, order, groups):
         self.files, self.image, self.label, self.mask = files, image, label, mask
-        self.n_classes, self.order = n_classes, order
+        self.n_classes, self.order, self.groups = n_classes, order, groups
 
     def __iter__(self) -> Iterator[Row]:
         import pyarrow as pa
 
         columns = [self.image, self.label] + ([self.mask] if self.mask else [])
+        groups = itertools.repeat("") if self.groups is None else iter(self.groups)
         for file in self.files:
             row = 0
             try:
                 for batch in _open_parquet(file).iter_batches(256, columns=columns, use_threads=False):
                     for record in batch.to_pylist():
-                        yield self._row(record, f"{file} row {row}")
+                        yield self._row(record, f"{file} row {row}")._replace(group=next(groups))
                         row += 1
             except (pa.ArrowException, OSError) as error:
                 raise UserError(f"{file}: damaged after row {row} ({_first_line(error)}); copy it again") from None

@@ -21,6 +21,12 @@ from common import paths
 from common.errors import UserError
 
 CURVE_COLUMNS = ["key", "method", "curve", "x", "y"]
+#: Columns that every result has (docs/architecture.md), so that code may name them before anything was measured.
+COLUMNS = (
+    "key study version profile dataset stand_in network imbalance rho mu sampler to_rho method prior replicate "
+    "learning_rate iterations schedule precision selection class_label metric value status train_seconds device "
+    "code_version created"
+).split()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -119,7 +125,8 @@ class Store:
         """One row per cell, method and metric, of both layers; the upper one wins. `keys` limits it."""
         records = self._records(stem, keys)
         upper = pd.DataFrame([{**r["common"], "key": r["key"], **row} for r in records for row in r["rows"]])
-        return self._over(upper, self._lower(stem, ""), keys)
+        frame = self._over(upper, self._lower(stem, ""), keys)
+        return frame if len(frame) else pd.DataFrame(columns=COLUMNS)
 
     def curves(self, stem: str, keys=None) -> pd.DataFrame:
         """Curves in long form: key, method, curve, x, y."""

@@ -203,6 +203,10 @@ class Run:
         )
         return cls(module, parameters, options)
 
+    def stand_in(self) -> bool:
+        """Whether any of this run's data stands in for a paper's."""
+        return any(self._data(cell)[0].stand_in for cell in self.cells)
+
     # -- what there is to do ------------------------------------------------------------------------------------------
 
     def fingerprint(self, cell: Cell) -> str:

@@ -18,7 +18,9 @@ from common.errors import UserError
 MISSING = "–"
 # A mark beside the words: the verdict must survive a grey print and a colour-blind reader.
 VERDICTS = {"supported": "✓", "not supported": "✗", "undecided": "?", "no data": MISSING}
-DIFFERENCES = ("difference", "equivalence", "trend")  # claim tests whose effect has a sign worth printing
+SETTINGS = ("rho", "mu", "to_rho", "run", "replicate", "iterations", "margin")  # numbers written as they were set
+SYMBOLS = {"rho": "ρ", "mu": "μ", "to_rho": "ρ after sampling"}
+EFFECT = "effect [95% interval]"
 VERDICT_COLUMNS = ("id", "statement", "where", "test", "n", "effect", "low", "high", "verdict")
 
 
@@ -50,6 +52,11 @@ def text(value, digits: int = 3) -> Markup:
     return escape(value)
 
 
+def setting(value) -> Markup:
+    """A parameter's value without trailing zeros: 1,000 and 0.1."""
+    return Markup(f"{value:,.10g}") if isinstance(value, numbers.Real) and not np.isnan(value) else text(value)
+
+
 def effect(value, low=None, high=None, digits: int = 3, sign: bool = False) -> Markup:
     """``value [low, high]``; without an interval (a single replicate) only the value, without a value a dash."""
     if pd.isna(value):
@@ -76,41 +83,46 @@ def table(frame: pd.DataFrame, caption: str = "", digits: int = 3, kind: str = "
     ----------
     frame : DataFrame
         A named index (or levels) becomes leading columns; an unnamed one is left out. The first column heads its rows.
+        `Html` in a column of dtype object stays markup (pandas makes plain text of it in a column of strings).
     caption : str
         What the table shows; also the name of its scrolling box for screen readers.
     digits : int
-        Decimals of floats.
+        Decimals of floats; parameters such as rho are written as they were set.
     kind : str
         CSS class of the table.
     """
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()
-    frame = frame.reset_index(drop=True)
-    numeric = [pd.api.types.is_numeric_dtype(dtype) and dtype != bool for dtype in frame.dtypes]
-    head = Markup().join(
-        Markup('<th scope="col"{}>{}</th>').format(_numeric(right), str(_label(name)))
-        for name, right in zip(frame.columns, numeric, strict=True)
-    )
-    body = []
-    for row in frame.itertuples(index=False, name=None):
-        cells = [
-            Markup('<{0}{1}>{2}</{3}>').format(
-                Markup('th scope="row"' if not column else "td"), _numeric(right), text(value, digits),
-                Markup("td" if column else "th"),
-            )
-            for column, (value, right) in enumerate(zip(row, numeric, strict=True))
-        ]  # fmt: skip
-        body.append(Markup("<tr>{}</tr>").format(Markup().join(cells)))
+    columns, right = {}, set()
+    for name, column in frame.items():
+        columns[name] = [setting(value) if name in SETTINGS else text(value, digits) for value in column]
+        if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+            right.add(name)
+    return _table(columns, caption, kind, right)
+
+
+def _table(columns: Mapping[str, Sequence[Markup]], caption: str, kind: str, right: Iterable[str] = ()) -> Html:
+    """Columns of finished cells as a table; those named in `right` are aligned to the right and do not wrap."""
+    classes = [Markup(' class="num"') if name in right else Markup() for name in columns]
+    head = [
+        Markup('<th scope="col"{}>{}</th>').format(style, _label(name))
+        for name, style in zip(columns, classes, strict=True)
+    ]
+    rows = []
+    for row in zip(*columns.values(), strict=True):
+        cells = [Markup("<td{}>{}</td>").format(style, cell) for style, cell in zip(classes, row, strict=True)]
+        cells[0] = Markup('<th scope="row"{}>{}</th>').format(classes[0], row[0])
+        rows.append(Markup("<tr>{}</tr>").format(Markup().join(cells)))
     return Html(
         '<div class="table" role="region" tabindex="0" aria-label="{}"><table class="{}">{}'
-        "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
+        "<thead><tr>{}</tr></thead>\n<tbody>{}</tbody></table></div>"
     ).format(
-        caption or "table", kind, Markup("<caption>{}</caption>").format(caption) if caption else "", head,
-        Markup("\n").join(body),
+        caption or "table", kind, Markup("<caption>{}</caption>").format(caption) if caption else "",
+        Markup().join(head), Markup("\n").join(rows),
     )  # fmt: skip
 
 
-def verdict_table(verdicts: pd.DataFrame, caption: str = "Claims of the paper and what we measured", digits: int = 3):
+def verdict_table(verdicts: pd.DataFrame, caption: str = "Claims and verdicts", digits: int = 3) -> Html:
     """Claims with effect, 95% interval, n and verdict, one row each.
 
     Parameters
@@ -124,27 +136,27 @@ def verdict_table(verdicts: pd.DataFrame, caption: str = "Claims of the paper an
     Html
     """
     require(verdicts, VERDICT_COLUMNS, "verdicts")
-    rows = []
+    columns = {name: [] for name in ("claim", "in the paper", "test", EFFECT, "n", "verdict")}
     for row in verdicts.to_dict("records"):
         note, margin = row.get("verdict_note"), row.get("margin")
-        rows.append(
-            {
-                "claim": row["statement"],
-                "in the paper": row["where"],
-                "test": row["test"] if pd.isna(margin) else f"{row['test']}, margin {margin:g}",
-                "effect [95% interval]": verdict_effect(row, digits),
-                "n": 0 if pd.isna(row["n"]) else int(row["n"]),
-                "verdict": verdict(row["verdict"])
-                + (Markup(' <span class="note">{}</span>').format(note) if isinstance(note, str) and note else ""),
-            }
+        test = row["test"].removeprefix("claim_").replace("_", " ")
+        badge = verdict(row["verdict"])
+        cells = (
+            text(row["statement"]),
+            text(row["where"]),
+            text(test if margin is None or pd.isna(margin) else f"{test}, margin {margin:g}"),
+            verdict_effect(row, digits),
+            text(0 if pd.isna(row["n"]) else int(row["n"])),
+            badge + Markup(' <span class="note">{}</span>').format(note) if isinstance(note, str) and note else badge,
         )
-    columns = ["claim", "in the paper", "test", "effect [95% interval]", "n", "verdict"]
-    return table(pd.DataFrame(rows, columns=columns), caption, digits, kind="verdicts")
+        for name, cell in zip(columns, cells, strict=True):
+            columns[name].append(cell)
+    return _table(columns, caption, "verdicts", right=(EFFECT, "n"))
 
 
 def verdict_effect(row: Mapping, digits: int = 3) -> Markup:
-    """Effect and interval of one evaluated claim; with its sign where the test is about a difference."""
-    return effect(row["effect"], row["low"], row["high"], digits, sign=row["test"] in DIFFERENCES)
+    """Effect and interval of one evaluated claim; with its sign unless it is a level."""
+    return effect(row["effect"], row["low"], row["high"], digits, sign=row["test"] != "level")
 
 
 def comparison_table(
@@ -187,15 +199,14 @@ def comparison_table(
             first = frame.loc[frame.duplicated(on), on].iloc[0].to_dict()
             raise UserError(f"{name} has several rows for {first}; filter it, or add a column to `on`")
     both = published[[*on, value]].merge(ours[[*on, "mean", "low", "high", "n"]], on=on, how="left")
-    shown = both[on].copy()
-    shown["paper"] = both[value]
-    shown["ours [95% interval]"] = [
-        effect(*row, digits) for row in both[["mean", "low", "high"]].itertuples(index=False, name=None)
-    ]
-    shown["n"] = both["n"].fillna(0).astype(int)
+    columns = {name: [setting(cell) if name in SETTINGS else text(cell, digits) for cell in both[name]] for name in on}
+    columns["paper"] = [text(cell, digits) for cell in both[value]]
+    intervals = both[["mean", "low", "high"]].itertuples(index=False, name=None)
+    columns["ours [95% interval]"] = [effect(*row, digits) for row in intervals]
+    columns["n"] = [text(int(n)) for n in both["n"].fillna(0)]
     if difference:
-        shown["ours − paper"] = [effect(d, digits=digits, sign=True) for d in both["mean"] - both[value]]
-    return table(shown, caption, digits, kind="comparison")
+        columns["ours − paper"] = [effect(d, digits=digits, sign=True) for d in both["mean"] - both[value]]
+    return _table(columns, caption, "comparison", right=[name for name in columns if name not in on])
 
 
 def banner(message: str, kind: str = "warning") -> Html:
@@ -207,13 +218,15 @@ def banner(message: str, kind: str = "warning") -> Html:
 
 def provenance(facts: Mapping[str, object], caption: str = "Provenance") -> Html:
     """What ran, where and with which versions: a table of names and values; a value may be a mapping itself."""
-    rows = [
-        (str(_label(name)), Markup("<br>").join(Markup("{} {}").format(k, text(v)) for k, v in value.items()))
-        if isinstance(value, Mapping)
-        else (str(_label(name)), Markup(escape(value)) if isinstance(value, numbers.Number) else text(value))
-        for name, value in facts.items()
-    ]
-    return table(pd.DataFrame(rows, columns=["what", "value"]), caption, kind="facts")
+
+    def shown(value) -> Markup:
+        if isinstance(value, Mapping):
+            return Markup("<br>").join(Markup("{} {}").format(name, shown(part)) for name, part in value.items())
+        # Numbers here are versions, seeds and years: no thousands separators.
+        return escape(value) if isinstance(value, numbers.Number) else text(value)
+
+    names = [text(name.replace("_", " ")) for name in facts]
+    return _table({"what": names, "value": [shown(value) for value in facts.values()]}, caption, "facts")
 
 
 def deviations(rows: Iterable[Mapping[str, object]], caption: str = "Deviations from the paper") -> Html:
@@ -232,10 +245,6 @@ def require(frame: pd.DataFrame, columns: Iterable[str], name: str) -> None:
         raise UserError(f"{name}: no column {missing[0]!r}; expected {', '.join(columns)}")
 
 
-def _label(name) -> object:
+def _label(name) -> str:
     """A column's name as a heading."""
-    return name.replace("_", " ") if isinstance(name, str) else name
-
-
-def _numeric(right: bool) -> Markup:
-    return Markup(' class="num"' if right else "")
+    return SYMBOLS.get(name, str(name).replace("_", " "))

@@ -1,5 +1,6 @@
 """Grids: expansion, names and types, and every shipped one."""
 
+import json
 from typing import Any
 
 import pytest
@@ -98,8 +99,26 @@ def test_coerce(value, kind, expected):
     ],
 )  # fmt: skip
 def test_coerce_refuses(value, kind):
-    with pytest.raises(UserError, match="^x is .*; expected"):
+    with pytest.raises(UserError, match=r"^x is .*; expected"):
         grids.coerce(value, kind, "x")
+
+
+def test_notebook_types(tmp_path):
+    path = tmp_path / "7_toy.ipynb"
+    source = "a = 1  # b = 2\nc: float = .5\nd = [\n  'x',\n]\ne = None\nf = a + 1\ng = h = True\nprint(a)\ni = []"
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": "z = 1"},
+        {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": source.splitlines(keepends=True)},
+        {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": "y = 1"},
+    ]
+    path.write_text(json.dumps({"cells": cells}))
+    assert grids.notebook_types(path) == {
+        "a": int, "c": float, "d": list[str], "e": Any, "f": Any, "g": bool, "h": bool, "i": list,
+    }  # fmt: skip
+    for text in ("no json", "{}", json.dumps({"cells": [{"metadata": {"tags": ["parameters"]}, "source": "a ="}]})):
+        path.write_text(text)
+        with pytest.raises(UserError, match="parameters cannot be read"):
+            grids.notebook_types(path)
 
 
 def test_parse_value():
@@ -112,24 +131,26 @@ def test_parse_value():
 @pytest.mark.parametrize("with_notebook", [True, False])
 def test_shipped_grids_are_valid(profile, with_notebook):
     """Names, types and the study's own check of every run; no data is read."""
-    for paper in jobs.papers(with_notebook):
+    for paper in jobs.replications(with_notebook):
         kinds = jobs.parameter_types(paper)
         for run in grids.expand(profile, paper.stem):
-            job = jobs.job(paper, run.name, profile, grids.check(run.parameters, kinds, run.name), {"profile": profile})
+            job = jobs.build(
+                paper, run.name, profile, grids.check(run.parameters, kinds, run.name), {"profile": profile}
+            )
             assert job.study is None or job.study.cells
 
 
 def test_shipped_grids_have_no_stray_stems():
-    stems = {paper.stem for with_notebook in (True, False) for paper in jobs.papers(with_notebook)}
+    stems = {paper.stem for with_notebook in (True, False) for paper in jobs.replications(with_notebook)}
     for profile, entries in grids.load().items():
         assert set(entries) <= stems, profile
 
 
 def test_sizes_of_the_systematic_study():
     """The numbers of trainings that the comments in grids.yaml state."""
-    paper = next(paper for paper in jobs.papers(False) if paper.stem == "systematic_study")
+    paper = next(paper for paper in jobs.replications(False) if paper.stem == "systematic_study")
     sizes = {}
     for profile in ("reduced", "paper"):
         for run in grids.expand(profile, paper.stem):
-            sizes[run.name] = len(jobs.job(paper, run.name, profile, run.parameters, {}).study.cells)
+            sizes[run.name] = len(jobs.build(paper, run.name, profile, run.parameters, {}).study.cells)
     assert sizes == {"balanced": 5, "step": 111, "linear": 21, "full": 50 * (2 + 9 * 9 * 3 + 9 * 3)}

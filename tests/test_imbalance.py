@@ -52,7 +52,7 @@ def test_category_centers_tables():
     train, validation = imbalance.category_centers_counts("C", 100)
     assert (train[85], validation[85]) == (350, 87)
     assert imbalance.category_centers_counts("A", 10)[0].sum() == 22_000
-    with pytest.raises(UserError, match="'D'.*A, B or C"):
+    with pytest.raises(UserError, match=r"'D'.*A, B or C"):
         imbalance.category_centers_counts("D", 10)
 
 

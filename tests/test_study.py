@@ -8,8 +8,8 @@ import sys
 import time
 
 import pytest
-
 import toy_study
+
 from common import study
 from common.errors import UserError
 

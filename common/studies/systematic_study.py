@@ -12,11 +12,19 @@ from functools import cache
 from itertools import groupby, product
 
 import numpy as np
+import pandas as pd
 import torch
 
 from common import imbalance, metrics, networks, posthoc, resampling, training
 from common.errors import UserError
 from common.seeds import seed
+from common.studies.systematic_study_claims import (  # noqa: F401 - the claims file names them
+    claim_equal_level,
+    claim_harder_task,
+    claim_hundredfold,
+    claim_spread,
+    claim_straight,
+)
 from common.study import Cell as BaseCell
 from common.study import Context, Result
 
@@ -48,6 +56,8 @@ class Parameters:
         Step imbalance: all products of imbalance ratio and fraction of minority classes.
     linear_rhos : list of float
         Linear imbalance.
+    reduced_to : list of float
+        Also over- and undersampling that stops at these ratios, for every step imbalance above them (section 4.5).
     balanced : bool
         Also the balanced set, the reference of every drop.
     original : bool
@@ -70,6 +80,7 @@ class Parameters:
     step_rhos: tuple[float, ...] = (10, 100)
     step_mus: tuple[float, ...] = (0.2, 0.8)
     linear_rhos: tuple[float, ...] = ()
+    reduced_to: tuple[float, ...] = ()
     balanced: bool = True
     original: bool = False
     samplers: tuple[str, ...] = ("none", "oversampling", "undersampling")
@@ -84,7 +95,7 @@ class Parameters:
         for name in self.samplers:
             if name not in SAMPLERS:
                 raise UserError(f"samplers: {name!r} is unknown; there are {', '.join(SAMPLERS)}")
-        for name in ("step_rhos", "linear_rhos"):
+        for name in ("step_rhos", "linear_rhos", "reduced_to"):
             for rho in getattr(self, name):
                 if not rho >= 1:
                     raise UserError(f"{name}: {rho!r} is no ratio of largest to smallest class; expected at least 1")
@@ -120,21 +131,25 @@ class Cell(BaseCell):
 def cells(parameters: Parameters) -> list[Cell]:
     """Replicate by replicate, so that a run cut short is balanced; within one, from the reference to the worst."""
     p = parameters
+    complete = [(sampler, 1.0) for sampler in p.samplers]
+    partial = [sampler for sampler in p.samplers if sampler in ("oversampling", "undersampling")]
     settings = []
     if p.original:
-        settings.append(("original", 1.0, None, ("none",)))
+        settings.append(("original", 1.0, None, [("none", 1.0)]))
     if p.balanced:
-        settings.append(("none", 1.0, None, ("none",)))
-    settings += [("step", float(r), float(mu), p.samplers) for r, mu in product(p.step_rhos, p.step_mus)]
-    settings += [("linear", float(r), None, p.samplers) for r in p.linear_rhos]
+        settings.append(("none", 1.0, None, [("none", 1.0)]))
+    for rho, mu in product(p.step_rhos, p.step_mus):
+        reduced = [(sampler, float(to)) for to in p.reduced_to if 1 < to < rho for sampler in partial]
+        settings.append(("step", float(rho), float(mu), complete + reduced))
+    settings += [("linear", float(rho), None, complete) for rho in p.linear_rhos]
     return [
         Cell(
             dataset=p.dataset, replicate=replicate, image_size=p.image_size, imbalance=kind, rho=rho, mu=mu,
-            sampler=sampler, per_class=p.per_class, iterations=p.iterations, precision=p.precision,
+            sampler=sampler, to_rho=to_rho, per_class=p.per_class, iterations=p.iterations, precision=p.precision,
         )
         for replicate in range(p.first_replicate, p.first_replicate + p.replicates)
         for kind, rho, mu, samplers in settings
-        for sampler in samplers
+        for sampler, to_rho in samplers
     ]  # fmt: skip
 
 
@@ -142,6 +157,27 @@ def schedule(cell: Cell) -> training.Schedule:
     """The paper's schedule in the cell's iterations."""
     full = training.Schedule(iterations=FULL_ITERATIONS["mnist"])
     return full.compressed(cell.iterations)
+
+
+def main_schedule(frame: pd.DataFrame) -> int:
+    """The most iterations at which at least two replicates of imbalanced sets were measured; 0 without any."""
+    if frame.empty:
+        return 0
+    imbalanced = frame[frame["imbalance"].isin(["step", "linear"])]
+    replicates = imbalanced.groupby("iterations")["replicate"].nunique()
+    return int(replicates[replicates >= 2].index.max()) if (replicates >= 2).any() else 0
+
+
+def parameter_count(cell: Cell, context: Context) -> int:
+    """Trainable parameters of the cell's network on its data."""
+    return networks.n_parameters(_builder(context.data(cell.dataset, cell.image_size)[0])(torch.Generator()))
+
+
+def _builder(images):
+    """Generator to initialised network for these images."""
+    _, size, _, channels = images.images.shape
+    n_classes = len(images.classes)
+    return lambda generator: networks.caffe_xavier_(networks.LeNet5(n_classes, channels, size), generator)
 
 
 def seeds(cell: Cell) -> dict[str, int]:
@@ -212,12 +248,7 @@ def _run_alike(cells: list[Cell], context: Context) -> Iterator[Result]:
     first = cells[0]
     train, test = _resident(context, first.dataset, first.image_size)
     images, _ = context.data(first.dataset, first.image_size)
-    n_classes = len(images.classes)
-    _, size, _, channels = images.images.shape
-
-    def build(generator):
-        return networks.caffe_xavier_(networks.LeNet5(n_classes, channels, size), generator)
-
+    n_classes, build = len(images.classes), _builder(images)
     kept = {c: imbalance.subsample(images.labels, class_counts(c, images.labels, n_classes), seeds(c)["seed_subset"])
             for c in cells}  # fmt: skip
     members = [_member(cell, images.labels, kept[cell], n_classes) for cell in cells]

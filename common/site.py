@@ -1,0 +1,136 @@
+"""`reports/index.html` and `reports/claims.csv`: every page there is, and every claim with its verdict.
+
+Both follow from the files found: pages under ``reports/<profile>/``, results under ``reports/results/``, claims under
+``common/published/``. Nothing of the moment is written into them, so that the same files give the same index.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib
+import importlib.util
+import re
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from common import paths, tables
+from common.papers import PAPERS, Paper
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+PROFILES = {  # name to what its numbers are worth
+    "demo": "stand-in data, minutes",
+    "reduced": "real data, part of the grid, shortened schedule",
+    "paper": "real data, the full grid and schedule",
+}
+OVERVIEW = "0_overview.html"
+LEDGER = (
+    "paper stem id statement where test metric direction n cells effect low high value margin verdict verdict_note note"
+).split()
+
+
+def site(reports: Path | None = None, results: Path | None = None) -> Path:
+    """Write the index and the ledger again.
+
+    Parameters
+    ----------
+    reports : Path, optional
+        Folder of the pages (default: the project's, or IMBALANCE_REPORTS).
+    results : Path, optional
+        Folder of ``<stem>.parquet`` (default: `results` in the folder of the pages).
+
+    Returns
+    -------
+    Path
+        ``<reports>/index.html``; ``claims.csv`` lies beside it.
+
+    Raises
+    ------
+    UserError
+        If a file of claims or results is not as it should be.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from common import jobs
+
+    reports = Path(reports) if reports else jobs.reports_root()
+    results = Path(results) if results else reports / "results"
+    reports.mkdir(parents=True, exist_ok=True)
+    ledger = _ledger(results)
+    records = ledger.to_dict("records")
+    papers = [
+        {
+            "paper": paper,
+            "pages": _pages(reports, paper.page),
+            "verdicts": Counter(row["verdict"] for row in records if row["paper"] == paper.number),
+        }
+        for paper in PAPERS
+    ]
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES / "replication"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    index = reports / "index.html"
+    index.write_text(
+        environment.get_template("site.html.j2").render(
+            papers=papers, overview=_pages(reports, OVERVIEW), ledger=records, profiles=PROFILES,
+            verdicts=list(tables.VERDICTS), badge=tables.verdict, effect=tables.verdict_effect,
+            css=tables.Html(stylesheet()),
+        ),
+        encoding="utf-8", newline="\n",
+    )  # fmt: skip
+    ledger.to_csv(reports / "claims.csv", index=False, float_format="%.6g", lineterminator="\n")
+    return index
+
+
+def stylesheet(code: bool = False) -> str:
+    """The style of all pages; `code`: with that of highlighted source, light and dark."""
+    css = (TEMPLATES / "replication" / "page.css").read_text(encoding="utf-8")
+    if code:
+        from pygments.formatters import HtmlFormatter
+
+        light, dark = (HtmlFormatter(style=name).get_style_defs(".highlight") for name in ("default", "github-dark"))
+        screen = "screen and (prefers-color-scheme: dark)"
+        css = f"@media not {screen} {{\n{light}\n}}\n@media {screen} {{\n{dark}\n}}\n{css}"
+    return css
+
+
+def _ledger(results: Path) -> pd.DataFrame:
+    """All claims of all papers, evaluated, in the order of papers and files."""
+    parts = [_evaluated(paper, results) for paper in PAPERS if (paths.PUBLISHED / f"{paper.stem}_claims.yaml").exists()]
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return found.reindex(columns=LEDGER)
+
+
+def _evaluated(paper: Paper, results: Path) -> pd.DataFrame:
+    from common import claims
+
+    file, study = results / f"{paper.stem}.parquet", f"common.studies.{paper.stem}"
+    # Without results the verdict is 'no data' whatever the study says, and its import may be slow.
+    measured = file.exists()
+    frame = pd.read_parquet(file) if measured else pd.DataFrame()
+    module = importlib.import_module(study) if measured and importlib.util.find_spec(study) else None
+    evaluated = claims.evaluate(claims.load(paper.stem), frame, study_module=module)
+    return evaluated.assign(paper=paper.number, stem=paper.stem)
+
+
+def _pages(reports: Path, name: str) -> list[dict[str, str]]:
+    """The pages called `name`, best profile first: profile, link, title and date as the page's head says them."""
+    found = []
+    for profile in reversed(PROFILES):
+        page = reports / profile / name
+        if page.exists():
+            with page.open(encoding="utf-8", errors="replace") as file:
+                head = file.read(4096)
+            title = re.search(r"<title>(.*?)</title>", head, re.DOTALL)
+            date = re.search(r'<meta [^>]*content="([\d-]+)"[^>]*name="date"|name="date"[^>]*content="([\d-]+)"', head)
+            found.append(
+                {
+                    "profile": profile,
+                    "link": f"{profile}/{name}",
+                    "title": html.unescape(title[1]).strip() if title else name,
+                    "date": next(filter(None, date.groups())) if date else "",
+                }
+            )
+    return found

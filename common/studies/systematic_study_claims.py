@@ -1,0 +1,70 @@
+"""Effects of paper 4's claims that no built-in test expresses; `systematic_study_claims.yaml` calls them by name.
+
+Each takes the claim and tidied rows (metric, replicate, value and the design columns; one schedule a data set) and
+returns one effect per replicate.
+"""
+
+import numpy as np
+import pandas as pd
+
+
+def _drops(rows: pd.DataFrame) -> pd.DataFrame:
+    """Fall of the baseline from the balanced set: by data set, replicate, rho and mu."""
+    place = ["dataset", "replicate"]
+    reference = rows[rows["imbalance"] == "none"].groupby(place)["value"].mean().rename("reference").reset_index()
+    step = rows[rows["imbalance"] == "step"].merge(reference, on=place)
+    return step.assign(drop=step["reference"] - step["value"])
+
+
+def claim_harder_task(claim, rows):
+    """Drop on CIFAR-10 minus drop on MNIST, averaged over the settings both have (section 4.1)."""
+    table = _drops(rows).pivot_table(index="replicate", columns=["dataset", "rho", "mu"], values="drop").dropna()
+    if not {"cifar10", "mnist"} <= set(table.columns.get_level_values("dataset")):
+        return np.array([])
+    difference = table["cifar10"] - table["mnist"]  # NaN columns: settings only one of them has
+    return difference.dropna(axis=1, how="all").mean(axis=1).dropna().to_numpy()
+
+
+def claim_hundredfold(claim, rows):
+    """log10 of how many times stronger imbalance is on MNIST at an equal drop, minus 2 (section 4.1).
+
+    For every drop seen on CIFAR-10 that MNIST's curve over log rho reaches, the ratio there by interpolation.
+    """
+    effects = []
+    for _, replicate in _drops(rows).groupby("replicate"):
+        shifts = []
+        for _, curve in replicate.groupby("mu"):
+            mnist, cifar = (curve[curve["dataset"] == name].sort_values("rho") for name in ("mnist", "cifar10"))
+            drops = np.maximum.accumulate(mnist["drop"].to_numpy())  # interpolation needs an order; noise may lack it
+            for rho, drop in zip(cifar["rho"], cifar["drop"], strict=True):
+                if len(drops) > 1 and drops[0] < drop < drops[-1]:
+                    shifts.append(np.interp(drop, drops, np.log10(mnist["rho"])) - np.log10(rho) - 2)
+        if shifts:
+            effects.append(np.mean(shifts))
+    return np.array(effects)
+
+
+def claim_straight(claim, rows):
+    """R squared of the score's least-squares line over rho (section 4.1)."""
+    return np.array(
+        [np.corrcoef(one["rho"], one["value"])[0, 1] ** 2 for _, one in rows.groupby("replicate") if len(one) > 2]
+    )
+
+
+def claim_spread(claim, rows):
+    """Largest minus smallest score of the replicates: one number (section 4.2)."""
+    return np.array([np.ptp(rows["value"])] if len(rows) > 1 else [])
+
+
+def claim_equal_level(claim, rows):
+    """Largest, over levels of oversampling, of the smallest distance to a level of undersampling (section 4.5)."""
+    effects = []
+    for _, replicate in rows.groupby("replicate"):
+        worst = []
+        for _, one in replicate.groupby("mu"):
+            over, under = (one.loc[one["method"] == m, "value"].to_numpy() for m in ("oversampling", "undersampling"))
+            if len(over) and len(under):
+                worst.append(np.abs(over[:, None] - under).min(axis=1).max())
+        if worst:
+            effects.append(np.mean(worst))
+    return np.array(effects)

@@ -1,0 +1,347 @@
+"""Claims: every test and verdict on small frames with a known effect, what is left out, and the shipped files."""
+
+from itertools import product
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common import claims, matching, paths
+from common.claims import Claim, evaluate, load
+from common.errors import UserError
+from common.published_numbers import published
+
+NOISE = np.random.default_rng(0).normal(0, 1e-4, 1000)
+
+
+def results(effect, replicates=range(4), rhos=(10, 100), mus=(0.2, 0.8), **columns) -> pd.DataFrame:
+    """Rows of two methods; 'better' is `effect(rho, mu)` above 'plain', up to noise."""
+    rows = []
+    for i, (replicate, rho, mu) in enumerate(product(replicates, rhos, mus)):
+        shared = {"dataset": "mnist", "iterations": 10_000, "replicate": replicate, "rho": float(rho), "mu": mu}
+        base = 0.9 - 0.02 * np.log10(rho) + 0.01 * replicate  # replicates differ more than methods: pairing matters
+        for method, value in {"plain": base, "better": base + effect(rho, mu) + NOISE[i]}.items():
+            rows.append(shared | {"method": method, "metric": "auc", "value": value, "status": "ok", "seed_init": i})
+    return pd.DataFrame(rows).assign(**columns)
+
+
+def claim(**changes) -> Claim:
+    entry = {
+        "id": "x", "statement": "better is better", "where": "here", "test": "difference", "metric": "auc",
+        "of": {"method": "better"}, "against": {"method": "plain"}, "direction": "greater", "margin": 0,
+    }  # fmt: skip
+    return Claim.parse({k: v for k, v in (entry | changes).items() if v is not None})
+
+
+def judge(frame, module=None, full=None, **changes):
+    return evaluate([claim(**changes)], frame, module, full).iloc[0]
+
+
+UP = results(lambda rho, mu: 0.01)
+
+
+# -- tests and verdicts ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("direction", "margin", "verdict"),
+    [
+        ("greater", 0, "supported"),
+        ("greater", 0.005, "supported"),
+        ("greater", 0.01, "undecided"),
+        ("greater", 0.02, "not supported"),
+        ("less", 0, "not supported"),
+        ("not less", 0.001, "supported"),
+        ("not greater", 0.005, "not supported"),
+        ("not greater", 0.02, "supported"),
+    ],
+)
+def test_difference(direction, margin, verdict):
+    row = judge(UP, direction=direction, margin=margin)
+    assert row.verdict == verdict
+    assert row.effect == pytest.approx(0.01, abs=2e-4) and row.n == 4 and row.cells == 4
+    assert row.low < row.effect < row.high
+
+
+@pytest.mark.parametrize(("margin", "verdict"), [(0.02, "supported"), (0.005, "not supported"), (0.01, "undecided")])
+def test_equivalence(margin, verdict):
+    assert judge(UP, test="equivalence", direction=None, margin=margin).verdict == verdict
+
+
+def test_level():
+    row = judge(UP, test="level", against=None, on={"rho": 10}, value=0.85, direction="greater")
+    assert row.verdict == "supported" and row.effect == pytest.approx(0.88 + 0.015 + 0.01, abs=1e-3)
+    assert judge(UP, test="level", against=None, value=0.99, direction="greater").verdict == "not supported"
+    assert judge(UP, test="level", against=None, value=0.9, direction="equal", margin=0.05).verdict == "supported"
+
+
+def test_trend_of_the_difference_and_of_the_level():
+    falling = results(lambda rho, mu: 0.03 - 0.02 * mu - 0.01 * np.log10(rho), rhos=(10, 100, 1000))
+    row = judge(falling, test="trend", over="mu", direction="less")
+    assert row.verdict == "supported" and row.effect == pytest.approx(-0.02, abs=5e-4)
+    row = judge(falling, test="trend", over="rho", scale="log10", direction="less")
+    assert row.verdict == "supported" and row.effect == pytest.approx(-0.01, abs=5e-4)
+    row = judge(
+        falling, test="trend", over="rho", scale="log10", direction="less", against=None, of={"method": "plain"}
+    )
+    assert row.effect == pytest.approx(-0.02)
+    flat = {"test": "trend", "over": "mu", "direction": "flat"}
+    assert judge(UP, margin=0.01, **flat).verdict == "supported"
+    assert judge(falling, margin=0.01, **flat).verdict == "not supported"
+
+
+def test_trend_is_not_tilted_by_a_missing_cell():
+    frame = results(lambda rho, mu: 0.1 * np.log10(rho) + 0.01 * mu)
+    frame = frame[(frame["rho"] != 100) | (frame["mu"] != 0.8)]
+    assert judge(frame, test="trend", over="mu").effect == pytest.approx(0.01, abs=1e-3)
+
+
+def test_every_shows_the_least_and_some_the_most_favourable():
+    mixed = results(lambda rho, mu: 0.02 if rho == 10 else -0.01)
+    row = judge(mixed, every="rho")
+    assert row.verdict == "not supported" and "least favourable of 2: rho = 100" in row.verdict_note
+    row = judge(mixed, some=["rho"])
+    assert row.verdict == "supported" and "most favourable of 2: rho = 10" in row.verdict_note
+    assert judge(mixed, some="rho", direction="less", margin=0.015).verdict == "not supported"
+    assert judge(UP, every=["rho", "mu"]).verdict == "supported"
+
+
+def test_a_function_of_the_study():
+    def claim_best(claim, rows):
+        assert set(rows["method"]) == {"better"} and set(rows["rho"]) == {10.0}
+        return rows.groupby("replicate")["value"].mean() - 0.9
+
+    found = {"test": "claim_best", "of": None, "against": None, "on": {"method": "better", "rho": 10}}
+    assert judge(UP, SimpleNamespace(claim_best=claim_best), **found).n == 4
+    with pytest.raises(UserError, match=r"claim 'x': no function claim_best"):
+        judge(UP, SimpleNamespace(), **found)
+    row = judge(UP, SimpleNamespace(), **found, requires={"dataset": "cifar10"})
+    assert row.verdict == "no data"
+
+
+def test_difference_of_two_metrics():
+    train = UP.assign(metric="train", value=UP["value"] + np.where(UP["method"] == "better", 0.02, 0.05))
+    row = judge(pd.concat([UP, train]), metric="train - auc", direction="less")
+    assert row.verdict == "supported" and row.effect == pytest.approx(-0.03)
+
+
+def test_folds_that_share_images_get_the_wider_interval():
+    naive, corrected = judge(UP), judge(UP, test_share=0.5)
+    assert corrected.high - corrected.low == pytest.approx((naive.high - naive.low) * np.sqrt(1.25 / 0.25))
+
+
+# -- which rows meet ---------------------------------------------------------------------------------------------------
+
+
+def test_pairing_drops_cells_without_a_partner():
+    frame = UP.copy()
+    gone = (frame["method"] == "plain") & (frame["rho"] == 100) & (frame["mu"] == 0.8)
+    frame.loc[gone, "mu"] = 0.9  # neither the better at .8 nor the plain at .9 has a partner
+    row = judge(frame)
+    assert row.cells == 3 and "8 without a partner left out" in row.verdict_note
+    assert row.effect == pytest.approx(0.01, abs=2e-4)
+
+
+def test_rounding_of_computed_numbers_does_not_part_a_pair():
+    frame = UP.assign(mu=np.where(UP["method"] == "plain", UP["mu"] + 1e-16, UP["mu"]))
+    assert judge(frame, on={"mu": [0.2]}).cells == 2
+
+
+def test_arms_may_name_columns_and_a_reference_serves_all():
+    reference = results(lambda rho, mu: 0, rhos=(1,), mus=(np.nan,)).query("method == 'plain'")
+    frame = pd.concat([UP.assign(imbalance="step"), reference.assign(imbalance="none")])
+    row = judge(
+        frame, of={"method": "plain", "imbalance": "step"}, against={"imbalance": "none"}, unmatched=["rho", "mu"],
+        direction="less",
+    )  # fmt: skip
+    assert row.verdict == "supported" and row.cells == 4 and row.effect == pytest.approx(-0.03)
+
+
+def test_missing_text_and_missing_number_are_values():
+    frame = UP.assign(prior=np.where(UP["method"] == "plain", None, "original"), to_rho=np.nan)
+    assert judge(frame, against={"method": "plain", "prior": ""}, on={"to_rho": ""}).verdict == "supported"
+
+
+def test_a_half_finished_replicate_goes_as_a_whole():
+    frame = UP[(UP["replicate"] < 3) | ((UP["rho"] == 10) & (UP["mu"] == 0.2))]
+    row = judge(frame)
+    assert row.n == 3 and row.cells == 4 and "1 of 4 replicates" in row.verdict_note
+
+
+def test_a_diverged_cell_costs_the_cell_not_the_replicate():
+    frame = results(lambda rho, mu: 0.01, rhos=(10, 100, 1000, 5000))
+    one = (frame["replicate"] == 2) & (frame["rho"] == 5000) & (frame["mu"] == 0.8) & (frame["method"] == "plain")
+    frame.loc[one, ["status", "value"]] = ["diverged", 0.1]
+    row = judge(frame)
+    assert row.n == 4 and row.cells == 7 and row.effect == pytest.approx(0.01, abs=2e-4)
+    assert "1 diverged of method = plain left out" in row.verdict_note and "1 of 8 cells" in row.verdict_note
+
+
+def test_nothing_but_diverged_rows():
+    row = judge(UP.assign(status="diverged"))
+    assert row.verdict == "no data" and "diverged" in row.verdict_note
+
+
+def test_two_values_of_one_cell_are_an_error():
+    with pytest.raises(UserError, match=r"claim 'x': two values of auc for one cell .*rho = 10"):
+        judge(pd.concat([UP, UP.head(1)]))
+
+
+def test_columns_that_only_record_do_not_part_pairs():
+    frame = UP.assign(n_train=np.arange(len(UP)), engine=np.arange(len(UP)) % 3, memory=np.arange(len(UP)))
+    assert judge(frame).verdict == "no data"
+    assert judge(frame, SimpleNamespace(NOT_DESIGN=["memory"])).verdict == "supported"
+
+
+# -- schedules and stand-ins -------------------------------------------------------------------------------------------
+
+
+def test_schedules_are_never_mixed():
+    short = results(lambda rho, mu: -0.05, iterations=2500)
+    row = judge(pd.concat([short, UP]), full={"mnist": 10_000})
+    assert row.verdict == "supported" and row.n == 4 and "shortened" not in row.verdict_note
+    # One replicate of the full schedule gives no interval, so the shorter one is judged, and says so.
+    row = judge(pd.concat([short, UP[UP["replicate"] == 0]]), full={"mnist": 10_000})
+    assert row.verdict == "not supported" and row.n == 4
+    assert row.verdict_note == "shortened schedule: 2500 of 10000 iterations"
+
+
+def test_a_level_from_a_shortened_schedule_has_no_verdict():
+    level = {"test": "level", "against": None, "value": 0.5}
+    row = judge(UP.assign(iterations=2500), SimpleNamespace(FULL_ITERATIONS={"mnist": 10_000}), **level)
+    assert row.verdict == "no data" and "full schedule only" in row.verdict_note and row.effect > 0.8
+    assert judge(UP, SimpleNamespace(FULL_ITERATIONS={"mnist": 10_000}), **level).verdict == "supported"
+
+
+def test_stand_ins_never_count():
+    assert "stand-in" in judge(UP.assign(stand_in=True)).verdict_note
+    mixed = pd.concat([UP.assign(stand_in=False), results(lambda rho, mu: -1, range(4, 9), stand_in=True)])
+    row = judge(mixed)
+    assert row.verdict == "supported" and row.n == 4
+
+
+@pytest.mark.parametrize(
+    ("frame", "changes", "note"),
+    [
+        (pd.DataFrame(), {}, "no results"),
+        (UP, {"requires": {"dataset": ["mnist", "cifar10"]}}, "dataset = cifar10"),
+        (UP, {"on": {"rho": 5000}}, "rho = 5000"),
+        (UP, {"on": {"prior": "original"}}, "no column 'prior'"),
+        (UP, {"metric": "recall"}, "metric = recall"),
+        (UP, {"test": "trend", "over": "rho", "on": {"rho": 10}}, "two values of rho"),
+    ],
+)
+def test_no_data_says_what_is_missing(frame, changes, note):
+    row = judge(frame, **changes)
+    assert row.verdict == "no data" and note in row.verdict_note and np.isnan(row.effect)
+
+
+def test_one_replicate_is_undecided():
+    row = judge(UP[UP["replicate"] == 0])
+    assert row.verdict == "undecided" and row.n == 1 and "needs two" in row.verdict_note
+
+
+def test_complete_block_prefers_more_values():
+    table = pd.DataFrame([(r, c, 1.0) for r, c in product(range(3), "abcd")], columns=["replicate", "cell", "value"])
+    block, settings, note = matching.complete_block(table)
+    assert block.shape == (3, 4) and list(settings["cell"]) == list("abcd") and note == ""
+    block, _, note = matching.complete_block(table.drop(index=[0, 1, 2]))
+    assert list(block.index) == [1, 2] and note == "incomplete, left out: 1 of 3 replicates"
+    block, settings, note = matching.complete_block(table.drop(index=[3]))
+    assert block.shape == (3, 3) and "1 of 4 cells" in note and not block.isna().any(axis=None)
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+STEMS = sorted(path.name.removesuffix("_claims.yaml") for path in paths.PUBLISHED.glob("*_claims.yaml"))
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_shipped_claims_load(stem):
+    shipped = load(stem)
+    found = evaluate(shipped, pd.DataFrame())
+    assert len(shipped) == len(found) and set(found["verdict"]) == {"no data"}
+    assert list(found.columns) == claims.evaluate([], pd.DataFrame()).columns.tolist()
+
+
+@pytest.mark.parametrize("stem", sorted(path.stem for path in paths.PUBLISHED.glob("*.csv")))
+def test_shipped_numbers_load(stem):
+    frame = published(stem)
+    assert len(frame) and frame["value"].notna().all() and frame["metric"].ne("").all() and frame["where"].ne("").all()
+
+
+def test_table_4_is_as_printed():
+    table = published("systematic_study").query("table == '4'")
+    assert len(table) == 15
+    last = table[(table["method"] == "undersampling") & (table["rho"] == 100)].sort_values("run")
+    assert last["value"].tolist() == [88.35, 84.08, 83.74] and last["comparable"].tolist()[0] == 0.8835
+
+
+def test_on_is_not_a_boolean_and_scalars_are_lists(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "PUBLISHED", tmp_path)
+    (tmp_path / "s_claims.yaml").write_text(GOOD)
+    (only,) = load("s")
+    assert only.on == {"imbalance": ("none",), "rho": (10, 100)} and only.margin == 0.0
+
+
+GOOD = """
+- id: a
+  statement: more is more
+  where: section 1
+  test: difference
+  metric: auc
+  of: {method: more}
+  against: {method: less}
+  on: {imbalance: none, rho: [10, 100]}
+  direction: greater
+  margin: 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("margin: 0", "margn: 0", "unknown field 'margn'"),
+        ("  margin: 0\n", "", "margin is missing"),
+        ("margin: 0", "margin: 1e-3", "margin is '1e-3'; expected a number"),
+        ("margin: 0", "margin: -1", "margin -1.0"),
+        ("test: difference", "test: diference", "unknown test 'diference'"),
+        ("direction: greater", "direction: up", "direction 'up'"),
+        ("test: difference", "test: equivalence", "equivalence takes none"),
+        ("  against: {method: less}\n", "", "against is missing"),
+        ("  metric: auc\n", "", "metric is missing"),
+        ("{method: more}", "more", "of is 'more'; expected a filter"),
+        ("rho: [10, 100]", "rho: []", "filters rho"),
+        ("{method: less}", "{dataset: less}", "never mixed"),
+        ("test: difference", "test: level", "value is missing"),
+        ("test: difference", "test: trend", "over is missing"),
+        ("  id: a".strip(), "id: 5", "id is 5; expected text"),
+    ],
+)
+def test_a_wrong_entry_names_file_claim_and_way_out(tmp_path, monkeypatch, old, new, message):
+    monkeypatch.setattr(paths, "PUBLISHED", tmp_path)
+    assert old in GOOD
+    (tmp_path / "s_claims.yaml").write_text(GOOD.replace(old, new))
+    with pytest.raises(UserError) as error:
+        load("s")
+    text = str(error.value)
+    assert text.startswith("s_claims.yaml, claim ") and message in text and "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(GOOD + GOOD, "used twice"), ("a: b", "expected a list"), ("- [", "not YAML"), ("- 5", "5 is no claim")],
+)
+def test_a_wrong_file(tmp_path, monkeypatch, text, message):
+    monkeypatch.setattr(paths, "PUBLISHED", tmp_path)
+    (tmp_path / "s_claims.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        load("s")
+    with pytest.raises(UserError, match=r"'other'; expected the stem of a paper \(s\)"):
+        load("other")
+
+
+def test_a_frame_of_something_else_is_refused():
+    with pytest.raises(UserError, match="no column 'metric'"):
+        judge(pd.DataFrame({"value": [1.0]}))
