@@ -49,7 +49,8 @@ def lines(
     ylabel, xlabel : str
         Names with units; `xlabel` defaults to what `LABELS` says of `x`.
     scale : {'equidistant', 'log', 'linear'}
-        Where the values of `x` stand. With bars, lines are moved apart a little, so that intervals do not hide each other.
+        Where the values of `x` stand. With bars, lines are moved apart a little, so that no interval
+        hides another.
     values : sequence, optional
         All values of `x` that the axis should have, where it shares them with other panels.
     styles : mapping, optional

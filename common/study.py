@@ -314,7 +314,8 @@ class Run:
             "study": self.module.STEM,
             "version": self.module.VERSION,
             "profile": self.options.profile,
-            "stand_in": train.stand_in,
+            # A reader's own images compare with no paper either.
+            "stand_in": train.stand_in or result.cell.dataset.startswith("folder:"),
             "status": result.status,
             "train_seconds": result.seconds,
             "device": device_name(self.options.device),
