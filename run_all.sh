@@ -63,7 +63,7 @@ run_tests() {
   # shellcheck disable=SC2064  # the folder's name as it is now
   trap "rm -rf '$scratch'" EXIT
   cd "$root"
-  # Tests neither see nor change what was measured here.
+  # No test sees or changes what was measured here. (The notebooks as they are keep demo cells in .store/, as in Jupyter.)
   export IMBALANCE_STORE=$scratch/store IMBALANCE_REPORTS=$scratch/reports
   # One thread each: pytest, papermill's kernels and the trainings inside them would fight over the cores.
   export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1

@@ -4,7 +4,8 @@ A claim is written with its margin before the run (`common.claim_file`). Its ver
 replicate: values are compared within a replicate, over the same cells in all of them (`common.matching`), then a 95 %
 interval is taken over replicates (`common.statistics`).
 
-- Results on stand-in data never count; diverged ones are left out and counted in the note.
+- Results on stand-in data never count; diverged ones are left out and counted in the note. What diverges where its
+  partner does not is not equivalent to it.
 - Schedules are never mixed: the largest number of iterations that at least two replicates have is the one judged. A
   verdict from a shortened schedule says so, and a level from one gets none, for it is not what the paper measured.
 - Only complete replicates over common cells are averaged (`matching.complete_block`).
@@ -119,6 +120,11 @@ def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> 
     shortened = _shortened(schedule, full)
     notes += shortened
     found, verdict = _decide(claim, groups, notes)
+    lopsided = _lopsided(claim, rows, schedule) if claim.test == "equivalence" else 0
+    if lopsided:
+        # The cells left out are where the arms differ most; the rest being alike is no equivalence.
+        notes.append(f"diverged in {lopsided} cells whose partner did not")
+        verdict = Verdict.NOT_SUPPORTED
     if found.n < 2:
         notes.append("one replicate; an interval needs two" if found.n else "no effect could be computed")
         verdict = verdict if found.n else Verdict.NO_DATA
@@ -139,6 +145,16 @@ def _arm(claim: Claim, rows: pd.DataFrame, filters: Mapping, notes: list[str]) -
     if usable.empty:
         raise NoData("all diverged")
     return usable
+
+
+def _lopsided(claim: Claim, rows: pd.DataFrame, schedule: pd.DataFrame | None) -> int:
+    """Pairs of an equivalence of which one side diverged and the other did not."""
+    flags = []
+    for filters in (claim.of, claim.against):
+        chosen = matching.values(matching.select(rows, {**claim.on, **filters}), claim.metric)
+        flags.append(chosen.assign(value=chosen["value"].isna().astype(float)))
+    pairs, _ = matching.pair(*flags, {*claim.of, *claim.against, *claim.unmatched, *matching.ARM})
+    return int((matching.at(pairs, schedule)["value"] != 0).sum())
 
 
 def _cells(claim: Claim, rows: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame, pd.DataFrame | None]:

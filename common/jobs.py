@@ -63,13 +63,12 @@ def replications(with_notebook: bool) -> list[Replication]:
     for path in notebooks_root().glob("*.ipynb"):
         if match := re.fullmatch(r"(\d+)_(\w+)", path.stem):
             notebooks[match[2]] = (int(match[1]), path)
-    modules = [module.name for module in pkgutil.iter_modules(common.studies.__path__)]
-    studies = {name: f"common.studies.{name}" for name in modules if not name.startswith("_")}
+    # Beside the studies, common/studies may hold helpers of theirs: only a paper's or a notebook's stem makes a study.
+    modules = {module.name: f"common.studies.{module.name}" for module in pkgutil.iter_modules(common.studies.__path__)}
     if with_notebook:
-        found = [Replication(number, stem, path, studies.get(stem)) for stem, (number, path) in notebooks.items()]
+        found = [Replication(number, stem, path, modules.get(stem)) for stem, (number, path) in notebooks.items()]
     else:
-        numbers = {paper.stem: paper.number for paper in PAPERS}
-        found = [Replication(numbers.get(stem, 0), stem, None, name) for stem, name in studies.items()]
+        found = [Replication(p.number, p.stem, None, modules[p.stem]) for p in PAPERS if p.stem in modules]
     return sorted(found, key=lambda paper: (paper.number, paper.stem))
 
 

@@ -178,6 +178,20 @@ def test_a_diverged_cell_costs_the_cell_not_the_replicate():
     assert "1 diverged of method = plain left out" in row.verdict_note and "1 of 8 cells" in row.verdict_note
 
 
+@pytest.mark.parametrize(("method", "verdict"), [("better", "not supported"), (["better", "plain"], "supported")])
+def test_what_diverges_where_its_partner_does_not_is_not_equivalent(method, verdict):
+    same = results(lambda rho, mu: 0.0)
+    lost = (
+        same["method"].isin([method] if isinstance(method, str) else method)
+        & (same["rho"] == 100)
+        & (same["mu"] == 0.8)
+    )
+    same.loc[lost, "status"] = "diverged"
+    row = judge(same, test="equivalence", direction=None, margin=0.01)
+    assert row.verdict == verdict
+    assert ("diverged in 4 cells whose partner did not" in row.verdict_note) == (verdict == "not supported")
+
+
 def test_nothing_but_diverged_rows():
     row = judge(UP.assign(status="diverged"))
     assert row.verdict == "no data" and "diverged" in row.verdict_note

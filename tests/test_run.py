@@ -14,7 +14,8 @@ from types import SimpleNamespace
 import pytest
 
 import common.studies
-from common import cli, execution, run
+from common import cli, execution, jobs, run
+from common.papers import Paper
 from common.paths import ROOT
 
 TOY_STUDY = Path(__file__).with_name("toy_study.py")
@@ -62,6 +63,7 @@ def toy_study(toys, tmp_path, monkeypatch):
     studies.mkdir()
     shutil.copy(TOY_STUDY, studies / "toy.py")
     monkeypatch.setattr(common.studies, "__path__", [str(studies)])
+    monkeypatch.setattr(jobs, "PAPERS", (*jobs.PAPERS, Paper(0, "toy", "A toy", "", None)))
     yield toys
     sys.modules.pop("common.studies.toy", None)
 

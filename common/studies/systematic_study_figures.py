@@ -1,0 +1,102 @@
+"""Figures and tables of paper 4 from a result frame: for notebook 4, the overview and the README."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from common import plots, tables
+from common.statistics import summarise
+
+AUC_METHODS = (
+    "baseline",
+    "oversampling",
+    "undersampling",
+    "two-phase oversampling",
+    "two-phase undersampling",
+    "weighted loss",
+)
+ACCURACY_METHODS = (
+    "baseline",
+    "oversampling",
+    "undersampling",
+    "thresholding",
+    "oversampling + thresholding",
+    "undersampling + thresholding",
+)
+
+
+def summary(frame: pd.DataFrame, metric: str, methods: Iterable[str], imbalance: str, by: list[str]) -> pd.DataFrame:
+    """Mean and 95% interval over replicates of a metric, completely resampled; diverged networks are left out."""
+    chosen = frame[
+        (frame["metric"] == metric)
+        & frame["method"].isin(methods)
+        & (frame["imbalance"] == imbalance)
+        & (frame["to_rho"] == 1)
+        & frame["prior"].isin(["", "original"])
+        & (frame["status"] == "ok")
+    ]
+    return summarise(chosen, [*by, "method"])
+
+
+def figures(frame: pd.DataFrame) -> dict[str, plots.Chart]:
+    """The paper's figures 3 to 7, by number; a figure without data is left out.
+
+    Figures 3 and 6 have a panel for each fraction of minority classes, figure 4 one for each imbalance ratio. Panels
+    have vertical scales of their own, as in the paper.
+    """
+    auc = summary(frame, "auc", AUC_METHODS, "step", ["rho", "mu"])
+    accuracy = summary(frame, "accuracy", ACCURACY_METHODS, "step", ["rho", "mu"])
+    linear = summary(frame, "auc", AUC_METHODS, "linear", ["rho"])
+    classes = frame.loc[frame["metric"] == "recall", "class_label"].nunique()
+    minority = {mu: f"{round(mu * classes)} of {classes} classes minority" for mu in frame["mu"].dropna().unique()}
+    ratios = {rho: f"ratio {rho:g}" for rho in auc["rho"].unique()}
+    name = "multi-class ROC AUC"
+    made = {}
+    if len(auc):
+        made["3"] = plots.panels(auc, "rho", "mu", ylabel=name, titles=minority, share_y=False)
+        made["4"] = plots.panels(auc, "mu", "rho", ylabel=name, titles=ratios, columns=2, share_y=False)
+    if len(linear):
+        made["5"] = plots.panels(linear, "rho", ylabel=name)
+    if len(accuracy):
+        made["6"] = plots.panels(accuracy, "rho", "mu", ylabel="accuracy", titles=minority, share_y=False)
+    partial = reduced(frame)
+    if len(partial):
+        titles = {method: f"{method} to a smaller ratio" for method in partial["method"].unique()}
+        made["7"] = plots.panels(
+            partial.rename(columns={"mu": "fraction of minority classes"}),
+            "to_rho",
+            "method",
+            hue="fraction of minority classes",
+            ylabel=name,
+            titles=titles,
+        )
+    return made
+
+
+def reduced(frame: pd.DataFrame) -> pd.DataFrame:
+    """Figure 7: mean AUC over the ratio after sampling, of those imbalances for which partial sampling was run.
+
+    The baseline stands at the original ratio of both samplers.
+    """
+    rows = frame[(frame["metric"] == "auc") & (frame["imbalance"] == "step") & (frame["status"] == "ok")]
+    partial = rows[rows["to_rho"] > 1]
+    if partial.empty:
+        return partial
+    rows = rows[rows["rho"].isin(partial["rho"].unique())]
+    samplers = [m for m in ("oversampling", "undersampling") if m in set(partial["method"])]
+    baseline = rows[rows["method"] == "baseline"]
+    ends = [baseline.assign(method=method, to_rho=baseline["rho"]) for method in samplers]
+    return summarise(pd.concat([rows[rows["method"].isin(samplers)], *ends]), ["to_rho", "mu", "method"])
+
+
+def wide(frame: pd.DataFrame, metric: str, methods: Iterable[str]) -> pd.DataFrame:
+    """One row per imbalance and one column per method: mean and interval as text."""
+    parts = []
+    for kind in ("none", "step", "linear"):
+        part = summary(frame, metric, methods, kind, ["imbalance", "rho", "mu"])
+        cells = [tables.effect(*row, digits=4) for row in part[["mean", "low", "high"]].to_numpy()]
+        parts.append(part.assign(cell=cells))
+    table = pd.concat(parts).set_index(["imbalance", "rho", "mu", "method"])["cell"].unstack()
+    return table[[method for method in methods if method in table]].reset_index()
