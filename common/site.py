@@ -111,6 +111,8 @@ def _evaluated(paper: Paper, results: Path) -> pd.DataFrame:
     measured = file.exists()
     frame = pd.read_parquet(file) if measured else pd.DataFrame()
     module = importlib.import_module(study) if measured and importlib.util.find_spec(study) else None
+    if module is not None:
+        frame = frame[frame["version"] == module.VERSION]
     evaluated = claims.evaluate(claims.load(paper.stem), frame, study_module=module)
     return evaluated.assign(paper=paper.number, stem=paper.stem)
 

@@ -159,13 +159,20 @@ def schedule(cell: Cell) -> training.Schedule:
     return full.compressed(cell.iterations)
 
 
-def main_schedule(frame: pd.DataFrame) -> int:
-    """The most iterations at which at least two replicates of imbalanced sets were measured; 0 without any."""
-    if frame.empty:
-        return 0
+def main_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows to show: one schedule and one precision, so that no figure mixes them.
+
+    The most iterations, then the most cells, of which imbalanced sets were measured in at least two replicates; no rows
+    if there are none.
+    """
     imbalanced = frame[frame["imbalance"].isin(["step", "linear"])]
-    replicates = imbalanced.groupby("iterations")["replicate"].nunique()
-    return int(replicates[replicates >= 2].index.max()) if (replicates >= 2).any() else 0
+    found = imbalanced.groupby(["iterations", "precision"]).agg(n=("replicate", "nunique"), cells=("key", "nunique"))
+    found = found[found["n"] >= 2].reset_index().sort_values(["iterations", "cells"])
+    if found.empty:
+        return frame.iloc[:0]
+    chosen = found.iloc[-1]
+    shown = (frame["iterations"] == chosen["iterations"]) & (frame["precision"] == chosen["precision"])
+    return frame[shown & (frame["imbalance"] != "original")]
 
 
 def parameter_count(cell: Cell, context: Context) -> int:
