@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, then runs. `./run_all.sh --help` lists the words and options; docs/installing.md has the rest.
+# Installs what is missing, then runs. `./run_all.sh --help` lists words and options; docs/installing.md has the rest.
 #
 # TORCH_INDEX   address of an extra package index with CPU-only torch wheels (PyTorch's install page names it);
 #               CUDA packages are then left out.
@@ -16,9 +16,9 @@ satisfied() { (cd "$root" && "$1" -m common.environment --check 2>/dev/null); }
 # The first Python that runs, is new enough and can make a virtual environment. Being on PATH is not enough: pyenv puts
 # stand-ins there for versions that are not active, and Debian's python3 lacks venv until python3-venv is installed.
 find_python() {
-  local candidate
+  local candidate probe='import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
   for candidate in python3.13 python3.12 python3.11 python3 python; do
-    if "$candidate" -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
+    if "$candidate" -c "$probe" 2>/dev/null; then
       command -v "$candidate"
       return
     fi
@@ -63,7 +63,7 @@ run_tests() {
   # shellcheck disable=SC2064  # the folder's name as it is now
   trap "rm -rf '$scratch'" EXIT
   cd "$root"
-  # No test sees or changes what was measured here. (The notebooks as they are keep demo cells in .store/, as in Jupyter.)
+  # Tests leave alone what was measured here; only notebooks run as they are keep their demo cells in .store/.
   export IMBALANCE_STORE=$scratch/store IMBALANCE_REPORTS=$scratch/reports
   # One thread each: pytest, papermill's kernels and the trainings inside them would fight over the cores.
   export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
@@ -85,7 +85,7 @@ run_tests() {
     step "notebooks run as they are" "$python" -m pytest --nbval-lax --nbval-cell-timeout=600 notebooks/
     step "demo from the command line" "$python" -P -m common.run demo
   fi
-  if ((failed)); then say "failed: $(printf '%s; ' "${failures[@]}")"; fi
+  if ((failed)); then printf 'run_all: failed: %s\n' "${failures[@]}" >&2; fi
   printf 'checks: %d passed, %d failed\n' "$passed" "$failed"
   ((failed == 0))
 }

@@ -142,7 +142,7 @@ def last_lines(log: Path, n: int) -> list[str]:
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return []
-    return [line for line in (_ANSI.sub("", part).strip() for part in re.split(r"[\r\n]+", text)) if line][-n:]
+    return [line for line in (_ANSI.sub("", part).strip(" \t-") for part in re.split(r"[\r\n]+", text)) if line][-n:]
 
 
 def main(job_file: str) -> int:

@@ -48,7 +48,7 @@ def section(frame: pd.DataFrame) -> str:
     iterations = int(grid["iterations"].max()) if len(grid) else 0
     schedule = f"{iterations:,} of {full:,} iterations" + (" (shortened)" if iterations < full else "")
     lines = [
-        f"Paper 4 on MNIST so far: {frame['key'].nunique():,} networks. The grid of imbalances below ran for {schedule} "
+        f"Paper 4 on MNIST so far: {frame['key'].nunique():,} networks. The grid of imbalances ran for {schedule} "
         f"with {grid['replicate'].nunique()} replicates. Of {len(verdicts)} claims: {counted}, "
         f"{counts.get(claims.Verdict.NO_DATA.value, 0)} not yet measured.",
         "",

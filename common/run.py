@@ -167,7 +167,7 @@ def _progress(label: str) -> Callable:
 def run_notebooks(planned: list[jobs.Job], deadline: float, slots: int) -> list[Outcome]:
     """Run each job in a process of its own, `slots` at once; a failed one does not stop the others."""
     waiting, running, outcomes = list(planned), [], {}
-    line = _StatusLine(len(planned))
+    line = _StatusLine()
     try:
         while waiting or running:
             for one in [one for one in running if one.process.poll() is not None]:
@@ -218,8 +218,8 @@ def finished(one: execution.Started) -> Outcome:
 class _StatusLine:
     """What runs now: one line overwritten on a terminal, a line a minute elsewhere."""
 
-    def __init__(self, total: int):
-        self.total, self.terminal = total, sys.stdout.isatty()
+    def __init__(self):
+        self.terminal = sys.stdout.isatty()
         self.last, self.shown = -math.inf if self.terminal else time.monotonic(), False
 
     def clear(self) -> None:
