@@ -130,7 +130,7 @@ def test_two_phase_training_starts_from_the_samplers_network_and_moves_the_last_
         seen.append((members, data, fitted))
         return fitted
 
-    monkeypatch.setattr(paper.training, "fit_many", spy)
+    monkeypatch.setattr(training, "fit_many", spy)
     make(tmp_path, samplers=("oversampling",)).execute()
     (first, _, trained), (second, features, _) = seen
     assert features.inputs.shape[1] == 500
