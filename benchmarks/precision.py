@@ -36,7 +36,8 @@ def measure(data: str, workers: int) -> pd.DataFrame:
     for precision in ("bf16", "fp32"):
         # A store of its own: fp32 networks of a bf16 study would stand among its results.
         options = {"profile": "reduced", "data": data, "workers": workers}
-        options["store"] = ".store" if precision == "bf16" else ".store-precision"
+        if precision == "fp32":
+            options["store"] = str(paths.ROOT / ".store-precision")
         run = study.Run(paper, {**GRID, "precision": precision}, options)
         print(precision, run.execute(lambda results, total: tqdm(results, total=total, unit="network")))
         rows = run.frame()

@@ -62,9 +62,10 @@ def _main(argv: list[str]) -> int:
     if word == "clean":
         return clean()
     if word == "site":
-        from common import report
+        from common import readme, site
 
-        report.site()
+        print(f"wrote {_shown(site.site(demo=False))}, claims.csv, and the results in README.md")
+        readme.update()
         return 0
     if word in ("export", "merge"):
         return carry(word, Path(file), arguments.store)
@@ -78,6 +79,10 @@ def _main(argv: list[str]) -> int:
     run_all = run_here if arguments.no_notebook else run_notebooks
     outcomes = run_all(planned, deadline, arguments.jobs)
     print(table(outcomes))
+    if not arguments.no_notebook:
+        from common import site
+
+        print(f"\n{_shown(site.site())}")
     return int(any(outcome.status == "failed" for outcome in outcomes))
 
 

@@ -30,7 +30,7 @@ LEDGER = (
 ).split()
 
 
-def site(reports: Path | None = None, results: Path | None = None) -> Path:
+def site(reports: Path | None = None, results: Path | None = None, *, demo: bool = True) -> Path:
     """Write the index and the ledger again.
 
     Parameters
@@ -38,7 +38,9 @@ def site(reports: Path | None = None, results: Path | None = None) -> Path:
     reports : Path, optional
         Folder of the pages (default: the project's, or IMBALANCE_REPORTS).
     results : Path, optional
-        Folder of ``<stem>.parquet`` (default: `results` in the folder of the pages).
+        Folder of ``<stem>.parquet`` (default: the committed ones).
+    demo : bool
+        Whether demo pages are listed. They are not committed, so a committed index leaves them out.
 
     Returns
     -------
@@ -55,14 +57,14 @@ def site(reports: Path | None = None, results: Path | None = None) -> Path:
     from common import jobs
 
     reports = Path(reports) if reports else jobs.reports_root()
-    results = Path(results) if results else reports / "results"
+    results = Path(results) if results else paths.RESULTS
     reports.mkdir(parents=True, exist_ok=True)
     ledger = _ledger(results)
     records = ledger.to_dict("records")
     papers = [
         {
             "paper": paper,
-            "pages": _pages(reports, paper.page),
+            "pages": _pages(reports, paper.page, demo),
             "verdicts": Counter(row["verdict"] for row in records if row["paper"] == paper.number),
         }
         for paper in PAPERS
@@ -74,7 +76,7 @@ def site(reports: Path | None = None, results: Path | None = None) -> Path:
     index = reports / "index.html"
     index.write_text(
         environment.get_template("site.html.j2").render(
-            papers=papers, overview=_pages(reports, OVERVIEW), ledger=records, profiles=PROFILES,
+            papers=papers, overview=_pages(reports, OVERVIEW, demo), ledger=records, profiles=PROFILES,
             verdicts=list(tables.VERDICTS), badge=tables.verdict, effect=tables.verdict_effect,
             css=tables.Html(stylesheet()),
         ),
@@ -117,10 +119,12 @@ def _evaluated(paper: Paper, results: Path) -> pd.DataFrame:
     return evaluated.assign(paper=paper.number, stem=paper.stem)
 
 
-def _pages(reports: Path, name: str) -> list[dict[str, str]]:
+def _pages(reports: Path, name: str, demo: bool) -> list[dict[str, str]]:
     """The pages called `name`, best profile first: profile, link, title and date as the page's head says them."""
     found = []
     for profile in reversed(PROFILES):
+        if profile == "demo" and not demo:
+            continue
         page = reports / profile / name
         if page.exists():
             with page.open(encoding="utf-8", errors="replace") as file:

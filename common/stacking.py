@@ -7,60 +7,82 @@ serves there to show that a group gives what its members give alone.
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import numpy as np
 import torch
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
-from common.training import Fitted, Order, Resident, batch_loss, initialise, is_trainable, loss_points
+from common import dropout
+from common.training import Feed, Fitted, Resident, Settings, batch_loss, initialise, loss_points
 
 
-def fit_stacked(build, data: Resident, members, schedule, precision: str, trainable) -> list[Fitted]:
+def fit_stacked(build, data: Resident, members, settings: Settings) -> list[Fitted]:
     """Train all members together; see `training.fit_many`.
 
     Nothing in the loop waits for the device: losses stay there until a stretch of iterations has ended.
     """
     started = time.perf_counter()
+    schedule, device = settings.schedule, data.device
     networks = [initialise(build, member) for member in members]
-    skeleton = networks[0].to(data.device).train()
+    skeleton = settings.train_mode(networks[0].to(device))
+    settings.check(skeleton)
     parameters, buffers = stack_module_state(networks)
-    parameters = {name: value.detach().to(data.device) for name, value in parameters.items()}
-    buffers = {name: value.to(data.device) for name, value in buffers.items()}
-    if buffers:
-        raise NotImplementedError("stacked training of networks with buffers (batch normalisation)")
-    free = {name: value for name, value in parameters.items() if is_trainable(name, trainable)}
+    parameters = {name: value.detach().to(device) for name, value in parameters.items()}
+    # Running statistics of batch normalisation, which a forward pass updates in place, and dropout's keys.
+    buffers = {name: value.to(device) for name, value in buffers.items()}
+    free = {name: value for name, value in parameters.items() if settings.is_free(name)}
     frozen = {name: value for name, value in parameters.items() if name not in free}
     velocity = {name: torch.zeros_like(value) for name, value in free.items()}
 
     rates = torch.tensor(
-        [schedule.learning_rate if m.learning_rate is None else m.learning_rate for m in members], device=data.device
+        [schedule.learning_rate if m.learning_rate is None else m.learning_rate for m in members], device=device
     )
     n_classes = int(data.labels.max()) + 1
-    weights = torch.ones(len(members), n_classes, device=data.device)
+    weights = torch.ones(len(members), n_classes, device=device)
     for k, member in enumerate(members):
         if member.class_weights is not None:
             weights[k] = torch.as_tensor(member.class_weights, dtype=torch.float32)
 
-    def loss_of(free_k, frozen_k, inputs, labels, weights_k):
-        with torch.autocast(data.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            logits = functional_call(skeleton, {**free_k, **frozen_k}, (inputs,))
+    def loss_of(free_k, frozen_k, buffers_k, inputs, labels, weights_k):
+        with settings.autocast(device):
+            logits = functional_call(skeleton, {**free_k, **frozen_k, **buffers_k}, (inputs,))
         return batch_loss(logits, labels, weights_k)
 
     gradient = vmap(grad_and_value(loss_of))
-    orders = [Order(member.plan, member.seed_order) for member in members]
-    decay = torch.from_numpy(schedule.decay()).to(data.device, torch.float32)
+    dropouts = dropout.layers(skeleton)
+    feeds = [Feed(m, schedule.batch_size, settings.augmentation, data.inputs.shape, len(dropouts)) for m in members]
+    decay = torch.from_numpy(schedule.decay()).to(device, torch.float32)
     points = loss_points(schedule.iterations)
-    curves, t = [], 0
+    curves, alive, t = [], np.ones(len(members), bool), 0
+
+    def state_of(k: int) -> dict[str, torch.Tensor]:
+        stacked = {**free, **frozen, **buffers}
+        return {name: stacked[name][k] for name in networks[k].state_dict()}
+
+    def look() -> None:
+        if t in settings.at:
+            # A network of its own, because the skeleton stays in train mode.
+            network = build(torch.Generator()).to(device).eval()
+            for k in np.flatnonzero(alive):
+                network.load_state_dict(state_of(k))
+                with torch.no_grad():
+                    settings.on_point(int(k), t, network.eval())
+
+    look()
     for until in points:
         length = until - t
-        positions = np.stack([order.take(length * schedule.batch_size) for order in orders])
-        positions = torch.from_numpy(positions).to(data.device).view(len(members), length, schedule.batch_size)
-        total = torch.zeros(len(members), device=data.device)
+        # One array a kind, over members, iterations and the rest.
+        parts = zip(*(feed.take(length) for feed in feeds), strict=True)
+        positions, views, keys = (torch.from_numpy(np.stack(part)).to(device) for part in parts)
+        total = torch.zeros(len(members), device=device)
         for i in range(length):
             batch = positions[:, i]
+            buffers.update({f"{name}.key": keys[:, i, place] for place, name in enumerate(dropouts)})
             # Gathered by one flat index, because advanced indexing keeps no channels-last order.
-            inputs = data.gather(batch.reshape(-1)).unflatten(0, batch.shape)
-            gradients, losses = gradient(free, frozen, inputs, data.labels[batch], weights)
+            cut = partial(settings.augmentation.cut, views=views[:, i].flatten(0, 1))
+            inputs = data.gather(batch.reshape(-1), cut).unflatten(0, batch.shape)
+            gradients, losses = gradient(free, frozen, buffers, inputs, data.labels[batch], weights)
             with torch.no_grad():
                 for name, value in free.items():
                     rate = rates * decay[t] * (schedule.bias_rate if name.endswith("bias") else 1.0)
@@ -70,14 +92,17 @@ def fit_stacked(build, data: Resident, members, schedule, precision: str, traina
                     value.sub_(velocity[name] * rate.view(-1, *[1] * (value.dim() - 1)))
                 total += losses
             t += 1
+            look()
         curves.append((total / length).cpu().numpy())
+        alive &= np.isfinite(curves[-1])
+        if not alive.any():
+            break
     seconds = (time.perf_counter() - started) / len(members)
     curves = np.array(curves)
     fitted = []
     for k in range(len(members)):
-        state = {name: {**free, **frozen}[name][k].cpu().clone() for name in networks[k].state_dict()}
-        finite = np.isfinite(curves[:, k])
+        state = {name: value.cpu().clone() for name, value in state_of(k).items()}
         # The same record as alone: the curve ends at its first value that is not finite.
-        end = len(points) if finite.all() else int(np.argmin(finite)) + 1
-        fitted.append(Fitted(state, not finite.all(), points[:end], curves[:end, k], seconds, "stacked"))
+        end = len(curves) if alive[k] else int(np.argmin(np.isfinite(curves[:, k]))) + 1
+        fitted.append(Fitted(state, not alive[k], points[:end], curves[:end, k], seconds, "stacked"))
     return fitted

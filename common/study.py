@@ -37,7 +37,7 @@ class Options:
 
     profile: str = "demo"
     data: str = ""
-    store: str = ".store"
+    store: str = ""
     device: str = "cpu"
     weights: str = ""
     time_budget: str = ""
@@ -64,8 +64,8 @@ class Options:
         return parse_duration(self.time_budget) if self.time_budget else float("inf")
 
     def store_path(self) -> Path:
-        """The store's folder; a relative one counts from the project's root, wherever the kernel was started."""
-        return paths.ROOT / Path(self.store or ".store").expanduser()
+        """The store's folder: `store`, else IMBALANCE_STORE, else `.store/` in the project."""
+        return paths.store_root(self.store)
 
 
 def parse_duration(text: str) -> float:

@@ -152,5 +152,11 @@ def test_sizes_of_the_systematic_study():
     sizes = {}
     for profile in ("reduced", "paper"):
         for run in grids.expand(profile, paper.stem):
-            sizes[run.name] = len(jobs.build(paper, run.name, profile, run.parameters, {}).study.cells)
-    assert sizes == {"balanced": 5, "step": 111, "linear": 21, "full": 50 * (2 + 9 * 9 * 3 + 9 * 3)}
+            sizes[profile, run.name] = len(jobs.build(paper, run.name, profile, run.parameters, {}).study.cells)
+    assert sizes == {
+        ("reduced", "original"): 5,
+        ("reduced", "reduced-ratios"): 3 * 3 * 2 * 3,
+        ("reduced", "grid"): 3 * (1 + 4 * 3 * 4 + 2 * 4),
+        ("paper", "reduced-ratios"): 50 * 9 * 2 * 9,
+        ("paper", "full"): 50 * (2 + 9 * 9 * 3 + 9 * 3),
+    }

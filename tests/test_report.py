@@ -251,7 +251,7 @@ def index(tmp_path, published):
     (reports / "results").mkdir(parents=True)
     measured().to_parquet(reports / "results/category_centers.parquet")
     rendered(tmp_path, sample())
-    return report.site(reports)
+    return report.site(reports, reports / "results")
 
 
 def test_index_of_nothing(tmp_path, published):
@@ -278,9 +278,16 @@ def test_index_and_ledger(index):
     assert ledger["effect"].iloc[0] == pytest.approx(-0.1)
 
 
+def test_a_committed_index_lists_no_demo_page(tmp_path, published):
+    reports = tmp_path / "reports"
+    report.render(write(tmp_path / "in.ipynb", sample()), reports / "demo" / PAPERS[3].page, title="x", profile="demo")
+    assert "demo/" in report.site(reports).read_text(encoding="utf-8")
+    assert "demo/" not in report.site(reports, demo=False).read_text(encoding="utf-8")
+
+
 def test_same_files_give_the_same_index(index):
     before = index.read_bytes(), (index.parent / "claims.csv").read_bytes()
-    report.site(index.parent)
+    report.site(index.parent, index.parent / "results")
     assert before == (index.read_bytes(), (index.parent / "claims.csv").read_bytes())
 
 

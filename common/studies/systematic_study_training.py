@@ -42,8 +42,10 @@ def _run_alike(cells: list[Cell], context: Context) -> Iterator[Result]:
     train, test = _resident(context, first.dataset, first.image_size)
     images, _ = context.data(first.dataset, first.image_size)
     n_classes, build = len(images.classes), protocol.builder(images)
-    kept = {c: imbalance.subsample(images.labels, protocol.class_counts(c, images.labels, n_classes), seeds(c)["seed_subset"])
-            for c in cells}  # fmt: skip
+    kept = {}
+    for cell in cells:
+        counts = protocol.class_counts(cell, images.labels, n_classes)
+        kept[cell] = imbalance.subsample(images.labels, counts, seeds(cell)["seed_subset"])
     members = [_member(cell, images.labels, kept[cell], n_classes) for cell in cells]
     fitted = training.fit_many(build, train, members, protocol.schedule(first), precision=first.precision)
     networks_ = [_network(build, f) for f in fitted]
@@ -125,9 +127,13 @@ def _evaluate(cell, network, fitted, second, member, kept, train, test) -> Resul
         rows += _rows(f"two-phase {cell.sampler}", "", scores, test.labels, fitted.diverged or second.diverged)
         seconds += second.seconds
     columns = {
-        **seeds(cell), "schedule": "inverse", "learning_rate": protocol.schedule(cell).learning_rate, "selection": "last",
-        "n_train": len(kept), "engine": fitted.engine,
-    }  # fmt: skip
+        **seeds(cell),
+        "schedule": "inverse",
+        "learning_rate": protocol.schedule(cell).learning_rate,
+        "selection": "last",
+        "n_train": len(kept),
+        "engine": fitted.engine,
+    }
     return Result(cell, rows, curves, columns, "diverged" if fitted.diverged else "ok", seconds)
 
 

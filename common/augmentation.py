@@ -1,0 +1,89 @@
+"""Random crops and mirror images, drawn for each member from a stream of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What training sees of an image; the default is the image itself.
+
+    Buda et al. (section 3.3.3) crop 224 of 256 pixels at random and mirror at random, with ``Augmentation(224, True)``.
+
+    Parameters
+    ----------
+    crop : int
+        Height and width of a patch at a random position (0: as large as the image).
+    mirror : bool
+        Mirror left and right with probability one half.
+    pad : int
+        Rows and columns of zeros added on every side before the crop.
+    """
+
+    crop: int = 0
+    mirror: bool = False
+    pad: int = 0
+
+    def __post_init__(self):
+        if self.crop < 0 or self.pad < 0:
+            raise UserError(f"crop {self.crop}, pad {self.pad}: expected numbers of pixels, at least 0")
+
+    def __bool__(self) -> bool:
+        return bool(self.crop or self.mirror or self.pad)
+
+    def patch(self, shape) -> tuple[int, int]:
+        """Height and width of a patch of inputs of shape (n, channels, height, width).
+
+        Raises
+        ------
+        UserError
+            If the inputs are no images, or smaller than the patch.
+        """
+        if len(shape) != 4:
+            raise UserError(f"augmentation of inputs of shape {tuple(shape)}: expected images in four dimensions")
+        height, width = shape[2:]
+        if self.crop > min(height, width) + 2 * self.pad:
+            raise UserError(f"crop {self.crop}: images have {height} x {width} pixels, padded by {self.pad}")
+        return self.crop or height, self.crop or width
+
+    def take(self, generator: np.random.Generator, count: int, shape) -> np.ndarray:
+        """Top, left and whether mirrored of the next `count` patches, int64 of shape (count, 3).
+
+        Three floats are drawn a patch, so the stream does not depend on how it is read.
+        """
+        height, width = self.patch(shape)
+        choices = [shape[2] + 2 * self.pad - height + 1, shape[3] + 2 * self.pad - width + 1, 2 if self.mirror else 1]
+        return (generator.random((count, 3)) * choices).astype(np.int64)
+
+    def cut(self, images: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
+        """The patches `views` (n, 3), as `take` gives them, of `images` (n, channels, height, width).
+
+        Without augmentation, `images` themselves, which then may also be features.
+        """
+        if not self:
+            return images
+        height, width = self.patch(images.shape)
+        if self.pad:
+            images = functional.pad(images, (self.pad,) * 4)
+        rows = views[:, 0, None] + torch.arange(height, device=images.device)
+        columns = torch.arange(width, device=images.device)
+        columns = views[:, 1, None] + torch.where(views[:, 2, None] == 1, width - 1 - columns, columns)
+        number = torch.arange(len(images), device=images.device)[:, None, None]
+        # Indices on both sides of a slice put the slice last: the patches lie in memory with their channels last.
+        return images[number, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def centred(images: torch.Tensor, crop: int) -> torch.Tensor:
+    """The central `crop` x `crop` pixels of images (n, channels, height, width); 0: all."""
+    if not crop:
+        return images
+    height, width = Augmentation(crop).patch(images.shape)
+    top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
+    return images[:, :, top : top + height, left : left + width]
