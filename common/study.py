@@ -64,8 +64,8 @@ class Options:
         return parse_duration(self.time_budget) if self.time_budget else float("inf")
 
     def store_path(self) -> Path:
-        """The store's folder: `store`, else IMBALANCE_STORE, else `.store/` in the project."""
-        return paths.store_root(self.store)
+        """The store's folder: `store`, from the project's root if relative, else IMBALANCE_STORE, else `.store/`."""
+        return paths.ROOT / Path(self.store).expanduser() if self.store else paths.store_root()
 
 
 def parse_duration(text: str) -> float:
