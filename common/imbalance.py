@@ -22,7 +22,7 @@ def _check_ratio(name: str, value: float) -> None:
         raise UserError(f"{name} {value!r}: expected a ratio of largest to smallest class of at least 1")
 
 
-def minority_classes(n_classes: int, mu: float, seed: int | None = None) -> np.ndarray:
+def minority_classes(n_classes: int, mu: float, seed: int | None = None, always=()) -> np.ndarray:
     """Labels of the minority classes.
 
     Parameters
@@ -32,6 +32,8 @@ def minority_classes(n_classes: int, mu: float, seed: int | None = None) -> np.n
         Fraction of classes that are minority (Buda et al., equation 1); ``mu * n_classes`` must be a whole number.
     seed : int or None
         None takes the lowest labels (Buda et al. on CIFAR-10), a number draws at random (on MNIST).
+    always : sequence of int
+        Classes that are minority in any case: on ImageNet those with too few images for a majority.
 
     Returns
     -------
@@ -46,7 +48,11 @@ def minority_classes(n_classes: int, mu: float, seed: int | None = None) -> np.n
     count = round(count)
     if seed is None:
         return np.arange(count)
-    return np.sort(np.random.default_rng(seed).permutation(n_classes)[:count])
+    drawn = np.random.default_rng(seed).permutation(n_classes)
+    if len(always) > count:
+        raise UserError(f"mu {mu!r}: {len(always)} classes are too small for a majority; expected at least that many")
+    first = np.isin(drawn, always)
+    return np.sort(np.concatenate([drawn[first], drawn[~first]])[:count])
 
 
 def class_order(n_classes: int, seed: int | None = None) -> np.ndarray:

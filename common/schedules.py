@@ -97,9 +97,9 @@ class Order:
         return stream[:count]
 
 
-def loss_points(iterations: int) -> np.ndarray:
-    """Iterations at which the mean training loss since the last such point is stored."""
-    return np.unique(np.linspace(0, iterations, min(LOSS_POINTS, iterations) + 1).round().astype(int)[1:])
+def loss_points(iterations: int, points: int = LOSS_POINTS) -> np.ndarray:
+    """Iterations at which something is stored along a training: `points` of them, the last at its end."""
+    return np.unique(np.linspace(0, iterations, min(points, iterations) + 1).round().astype(int)[1:])
 
 
 class Feed:

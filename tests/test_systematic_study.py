@@ -71,8 +71,10 @@ def test_seeds_share_what_should_be_paired_and_nothing_else():
         other = paper.seeds(dataclasses.replace(base, **changes))
         return {name.removeprefix("seed_") for name in one if one[name] == other[name]}
 
-    assert same(sampler="oversampling") == {"minority", "subset", "init", "order"}
+    assert same(sampler="oversampling") == {"minority", "subset", "init", "order", "dropout", "augmentation"}
     assert same(rho=100.0) == {"minority", "subset"}
+    assert same(repeat=1) == {"minority", "subset", "resampling"}
+    assert same(learning_rate=0.1) == {name.removeprefix("seed_") for name in one}
     assert same(mu=0.2) == same(replicate=1) == same(imbalance="linear", mu=None) == set()
     assert len(set(one.values())) == len(one)
 

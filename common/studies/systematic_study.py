@@ -6,8 +6,8 @@ thresholding, and for over- and undersampling those of two-phase training, whose
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -15,7 +15,6 @@ import pandas as pd
 import torch
 
 from common import imbalance, networks, training
-from common.data import Images
 from common.errors import UserError
 from common.seeds import seed
 from common.studies.systematic_study_claims import (  # noqa: F401 - the claims file names them
@@ -25,6 +24,7 @@ from common.studies.systematic_study_claims import (  # noqa: F401 - the claims 
     claim_spread,
     claim_straight,
 )
+from common.studies.systematic_study_protocols import PROTOCOLS, Protocol, builder, network_of
 from common.study import Cell as BaseCell
 from common.study import Context, Result
 
@@ -35,8 +35,13 @@ VERSION = 1
 GROUP = 256  # networks trained together on a GPU
 
 SAMPLERS = ("none", "oversampling", "undersampling", "weighted")
-FULL_ITERATIONS = {"mnist": 10_000}  # of the paper's schedule (section 3.3.1)
-PER_CLASS = 5_000  # images of a majority class (table 1)
+RESAMPLED = ("oversampling", "undersampling")  # what a second phase can follow, and what can stop half-way
+#: Iterations of the paper's schedule by data set (section 3.3).
+FULL_ITERATIONS = {
+    name: PROTOCOLS[network_of(name)].schedule.iterations for name in ("mnist", "cifar10", "imagenet", "tiny_imagenet")
+}
+#: Result columns that no claim pairs by: they say how a network was looked at, or which of several was picked.
+NOT_DESIGN = ("repeat", "convergence", "two_phase")
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class Parameters:
     ----------
     dataset : str
         Any name that `data.load` knows; images are square.
+    network : str
+        lenet5, allcnn or resnet10 with its schedule and preprocessing (empty: the paper's for the data set).
     image_size : int
         Resize images to this height and width (0: as they are).
     step_rhos, step_mus : list of float
@@ -66,13 +73,24 @@ class Parameters:
         How many repetitions, and the number of the first.
     iterations : int
         Weight updates; the course of the learning rate is compressed to them.
+    learning_rates : list of float
+        Base rates, each a training (empty: the protocol's first).
+    repeats : int
+        Trainings of the same set that differ in initial weights and order alone (2 on CIFAR-10 in the paper).
+    two_phase : bool
+        Whether over- and undersampling are followed by a second phase.
+    convergence : int
+        Points of the curves of training and test accuracy (figure 8).
+    rectified, whiten, width : bool, bool, int
+        All-CNN: a ReLU on its last convolution, contrast normalisation and ZCA, channels of its first convolution.
     per_class : int
-        Images of the largest class (0: 5,000, or the smallest class of the set if that is less).
+        Images of the largest class (0: what the paper takes, or what the set has if that is less).
     precision : str
         fp32 or bf16 (training only; evaluation is in fp32).
     """
 
     dataset: str = "digits"
+    network: str = ""
     image_size: int = 0
     step_rhos: tuple[float, ...] = (10, 100)
     step_mus: tuple[float, ...] = (0.2, 0.8)
@@ -84,6 +102,13 @@ class Parameters:
     replicates: int = 1
     first_replicate: int = 0
     iterations: int = 100
+    learning_rates: tuple[float, ...] = ()
+    repeats: int = 1
+    two_phase: bool = True
+    convergence: int = 0
+    rectified: bool = True
+    whiten: bool = True
+    width: int = 96
     per_class: int = 0
     precision: str = "fp32"
 
@@ -99,9 +124,22 @@ class Parameters:
         for mu in self.step_mus:
             if not 0 < mu < 1:
                 raise UserError(f"step_mus: {mu!r} is no fraction of classes; expected between 0 and 1")
-        for name, least in {"replicates": 1, "iterations": 1, "first_replicate": 0, "per_class": 0}.items():
+        least_values = {
+            "replicates": 1,
+            "repeats": 1,
+            "iterations": 1,
+            "width": 1,
+            "first_replicate": 0,
+            "per_class": 0,
+        }
+        for name, least in {**least_values, "convergence": 0, "image_size": 0}.items():
             if getattr(self, name) < least:
                 raise UserError(f"{name}: {getattr(self, name)}; expected at least {least}")
+        if self.network and self.network not in PROTOCOLS:
+            raise UserError(f"network: {self.network!r} is unknown; there are {', '.join(PROTOCOLS)}")
+        for rate in self.learning_rates:
+            if not rate > 0:
+                raise UserError(f"learning_rates: {rate!r}; expected positive numbers")
         if self.precision not in training.PRECISIONS:
             raise UserError(f"precision: {self.precision!r}; expected one of {', '.join(training.PRECISIONS)}")
 
@@ -123,13 +161,25 @@ class Cell(BaseCell):
     network: str = "lenet5"
     iterations: int = 10_000
     precision: str = "fp32"
+    learning_rate: float | None = None
+    repeat: int = 0
+    two_phase: bool = True
+    convergence: int = 0
+    rectified: bool = True
+    whiten: bool = True
+    width: int = 96
+
+    @property
+    def protocol(self) -> Protocol:
+        """How its network is trained."""
+        return PROTOCOLS[self.network]
 
 
 def cells(parameters: Parameters) -> list[Cell]:
     """Replicate by replicate, so that a run cut short is balanced; within one, from the reference to the worst."""
     p = parameters
     complete = [(sampler, 1.0) for sampler in p.samplers]
-    partial = [sampler for sampler in p.samplers if sampler in ("oversampling", "undersampling")]
+    partial = [sampler for sampler in p.samplers if sampler in RESAMPLED]
     settings = []
     if p.original:
         settings.append(("original", 1.0, None, [("none", 1.0)]))
@@ -143,17 +193,22 @@ def cells(parameters: Parameters) -> list[Cell]:
         Cell(
             dataset=p.dataset, replicate=replicate, image_size=p.image_size, imbalance=kind, rho=rho, mu=mu,
             sampler=sampler, to_rho=to_rho, per_class=p.per_class, iterations=p.iterations, precision=p.precision,
+            network=p.network or network_of(p.dataset), learning_rate=rate, repeat=repeat, two_phase=p.two_phase,
+            convergence=p.convergence, rectified=p.rectified, whiten=p.whiten, width=p.width,
         )
         for replicate in range(p.first_replicate, p.first_replicate + p.replicates)
         for kind, rho, mu, samplers in settings
         for sampler, to_rho in samplers
+        for rate in (p.learning_rates or (None,))
+        for repeat in range(p.repeats)
     ]  # fmt: skip
 
 
 def schedule(cell: Cell) -> training.Schedule:
-    """The paper's schedule in the cell's iterations."""
-    full = training.Schedule(iterations=FULL_ITERATIONS["mnist"])
-    return full.compressed(cell.iterations)
+    """The paper's schedule in the cell's iterations, at the cell's base rate."""
+    full = cell.protocol.schedule
+    rate = full.learning_rate if cell.learning_rate is None else cell.learning_rate
+    return replace(full, learning_rate=rate).compressed(cell.iterations)
 
 
 def main_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -174,14 +229,8 @@ def main_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 def parameter_count(cell: Cell, context: Context) -> int:
     """Trainable parameters of the cell's network on its data."""
-    return networks.n_parameters(builder(context.data(cell.dataset, cell.image_size)[0])(torch.Generator()))
-
-
-def builder(images: Images) -> Callable[[torch.Generator], torch.nn.Module]:
-    """Generator to initialised network for these images."""
-    _, size, _, channels = images.images.shape
-    n_classes = len(images.classes)
-    return lambda generator: networks.caffe_xavier_(networks.LeNet5(n_classes, channels, size), generator)
+    images, _ = context.data(cell.dataset, cell.image_size)
+    return networks.n_parameters(builder(cell.network, images, cell.rectified, cell.width)(torch.Generator()))
 
 
 def seeds(cell: Cell) -> dict[str, int]:
@@ -193,12 +242,15 @@ def seeds(cell: Cell) -> dict[str, int]:
     """
     profile = (cell.imbalance, cell.mu, cell.replicate)
     setting = (*profile, cell.rho)
+    run = (*setting, cell.repeat) if cell.repeat else setting
     return {
         "seed_minority": seed("minority", *profile),
         "seed_subset": seed("subset", *profile),
         "seed_resampling": seed("resampling", *setting, cell.sampler),
-        "seed_init": seed("init", *setting),
-        "seed_order": seed("order", *setting),
+        "seed_init": seed("init", *run),
+        "seed_order": seed("order", *run),
+        "seed_dropout": seed("dropout", *run),
+        "seed_augmentation": seed("augmentation", *run),
     }
 
 
@@ -207,14 +259,17 @@ def class_counts(cell: Cell, labels: np.ndarray, n_classes: int) -> np.ndarray:
     available = np.bincount(labels, minlength=n_classes)
     if cell.imbalance == "original":
         return available
-    largest = cell.per_class or min(PER_CLASS, int(available.min()))
-    chance = seeds(cell)["seed_minority"]
+    protocol = cell.protocol
+    most = available.max() if protocol.small_are_minority else available.min()
+    largest = cell.per_class or min(protocol.per_class, int(most))
+    chance = seeds(cell)["seed_minority"] if protocol.random_minority else None
     if cell.imbalance == "step":
-        minority = imbalance.minority_classes(n_classes, cell.mu, chance)
+        small = np.flatnonzero(available < largest) if protocol.small_are_minority else ()
+        minority = imbalance.minority_classes(n_classes, cell.mu, chance, small)
         return imbalance.step_counts(n_classes, largest, cell.rho, minority)
     if cell.imbalance == "linear":
         return imbalance.linear_counts(n_classes, largest, cell.rho, imbalance.class_order(n_classes, chance))
-    return np.full(n_classes, largest)
+    return np.minimum(largest, available) if protocol.small_are_minority else np.full(n_classes, largest)
 
 
 def check(cells: list[Cell], context: Context) -> None:
@@ -222,11 +277,14 @@ def check(cells: list[Cell], context: Context) -> None:
     for cell in cells:
         train, test = context.data(cell.dataset, cell.image_size)
         height, width = train.images.shape[1:3]
-        if height != width or height < 16 or test.images.shape[1:] != train.images.shape[1:]:
+        least = cell.protocol.least_size
+        if height != width or height < least or test.images.shape[1:] != train.images.shape[1:]:
             raise UserError(
-                f"{cell.dataset}: images of {height} x {width}; LeNet-5 takes square ones of at least 16 x 16 "
-                "(image_size resizes them)"
+                f"{cell.dataset}: images of {height} x {width}; {cell.network} takes square ones of at least "
+                f"{least} x {least} (image_size resizes them)"
             )
+        if cell.network == "allcnn" and height != 32:
+            raise UserError(f"{cell.dataset}: images of {height} x {width}; allcnn takes 32 x 32 (image_size 32)")
         counts = class_counts(cell, train.labels, len(train.classes))
         imbalance.subsample(train.labels, counts, 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import groupby
 
@@ -11,139 +12,221 @@ import torch
 
 from common import imbalance, metrics, networks, posthoc, resampling, training
 from common.seeds import seed
-from common.studies import systematic_study as protocol
+from common.studies import systematic_study as study
+from common.studies import systematic_study_protocols as protocols
 from common.studies.systematic_study import Cell, seeds
 from common.study import Context, Result
 
+CURVE_SAMPLE = 2_000  # test images, and draws from the sampled training set, at each point of a convergence curve
 TRAIN_SAMPLE = 5_000  # draws from the sampled training set on which training accuracy is measured
 ARM = {"none": "baseline", "weighted": "weighted loss"}  # method names of samplers that are not called by their own
+_STREAMS = ("seed_order", "seed_dropout", "seed_augmentation")
 THRESHOLDED = {"none": "thresholding", "weighted": "weighted loss + thresholding"}
 
 
 @cache
-def _resident(context: Context, dataset: str, size: int) -> tuple[training.Resident, training.Resident]:
-    return tuple(
-        training.Resident(part.images, part.labels, context.options.device) for part in context.data(dataset, size)
-    )
+def _residents(context: Context, dataset: str, size: int, network: str, whiten: bool):
+    train, test = context.data(dataset, size)
+    return protocols.residents(network, train, test, whiten, context.options.device)
 
 
 def run(cells: list[Cell], context: Context) -> Iterator[Result]:
-    """Train the cells, those of one data set, schedule and precision together, and evaluate each."""
+    """Train the cells, those of one data set, network, schedule and precision together, and evaluate each."""
 
     def alike(cell):
-        return (cell.dataset, cell.image_size, cell.iterations, cell.precision)
+        chance = {"replicate": 0, "repeat": 0, "imbalance": "none", "rho": 1.0, "mu": None, "sampler": "none"}
+        return replace(cell, **chance, to_rho=1.0, learning_rate=None)
 
-    for _, group in groupby(sorted(cells, key=alike), key=alike):
-        yield from _run_alike(list(group), context)
-
-
-def _run_alike(cells: list[Cell], context: Context) -> Iterator[Result]:
-    first = cells[0]
-    train, test = _resident(context, first.dataset, first.image_size)
-    images, _ = context.data(first.dataset, first.image_size)
-    n_classes, build = len(images.classes), protocol.builder(images)
-    kept = {}
-    for cell in cells:
-        counts = protocol.class_counts(cell, images.labels, n_classes)
-        kept[cell] = imbalance.subsample(images.labels, counts, seeds(cell)["seed_subset"])
-    members = [_member(cell, images.labels, kept[cell], n_classes) for cell in cells]
-    fitted = training.fit_many(build, train, members, protocol.schedule(first), precision=first.precision)
-    networks_ = [_network(build, f) for f in fitted]
-    twophase = [i for i, cell in enumerate(cells) if cell.sampler in ("oversampling", "undersampling")]
-    second = _second_phase(
-        [(cells[i], networks_[i], kept[cells[i]]) for i in twophase], train, protocol.schedule(first)
-    )
-    heads = dict(zip(twophase, second, strict=True))
-    for i, cell in enumerate(cells):
-        yield _evaluate(cell, networks_[i], fitted[i], heads.get(i), members[i], kept[cell], train, test)
+    for shared, group in groupby(sorted(cells, key=lambda cell: repr(alike(cell))), key=alike):
+        yield from _Group(shared, context).run(list(group))
 
 
-def _member(cell: Cell, labels: np.ndarray, kept: np.ndarray, n_classes: int) -> training.Member:
-    chance = seeds(cell)
-    weighted = cell.sampler == "weighted"
-    plan = resampling.index_plan(
-        labels[kept], "none" if weighted else cell.sampler, chance["seed_resampling"], cell.to_rho
-    )
-    weights = resampling.class_weights(labels[kept], n_classes) if weighted else None
-    return training.Member(kept[plan], chance["seed_init"], chance["seed_order"], class_weights=weights)
+class _Group:
+    """Cells that are trained together: what they share, and the steps of running them."""
 
+    def __init__(self, shared: Cell, context: Context):
+        self.shared = shared
+        self.images, _ = context.data(shared.dataset, shared.image_size)
+        self.train, self.test = _residents(context, shared.dataset, shared.image_size, shared.network, shared.whiten)
+        size = self.images.images.shape[1]
+        self.build = protocols.builder(shared.network, self.images, shared.rectified, shared.width)
+        self.options = {
+            "precision": shared.precision,
+            "augmentation": protocols.augmentation(shared.network, size),
+        }
+        self.crop = protocols.test_crop(shared.network, size)
+        self.schedule = study.schedule(shared)
 
-def _network(build, fitted: training.Fitted) -> torch.nn.Module:
-    network = build(torch.Generator())
-    network.load_state_dict(fitted.state)
-    return network.eval()
+    def run(self, cells: list[Cell]) -> Iterator[Result]:
+        """Train all, then evaluate one by one."""
+        n_classes = len(self.images.classes)
+        kept = []
+        for cell in cells:
+            counts = study.class_counts(cell, self.images.labels, n_classes)
+            kept.append(imbalance.subsample(self.images.labels, counts, seeds(cell)["seed_subset"]))
+        members = [self._member(cell, own) for cell, own in zip(cells, kept, strict=True)]
+        course = _Convergence(self, members) if self.shared.convergence else None
+        watch = {"on_point": course.measure, "at": course.at} if course else {}
+        fitted = training.fit_many(self.build, self.train, members, self.schedule, **self.options, **watch)
+        networks_ = [self._network(one.state) for one in fitted]
+        twophase = [i for i, cell in enumerate(cells) if cell.two_phase and cell.sampler in study.RESAMPLED]
+        phase = self._head_alone if self.shared.protocol.head_alone else self._second_phase
+        second = phase([(cells[i], members[i], networks_[i], kept[i]) for i in twophase]) if twophase else []
+        second = dict(zip(twophase, second, strict=True))
+        for i, cell in enumerate(cells):
+            result = self._evaluate(cell, networks_[i], fitted[i], members[i], kept[i])
+            if i in second:
+                network, phase_two = second[i]
+                scores = self._scores(network)
+                diverged = fitted[i].diverged or phase_two.diverged
+                result.rows += self._rows(f"two-phase {cell.sampler}", "", scores, diverged)
+                result.seconds += phase_two.seconds
+            if course:
+                course.add_to(result, i, fitted[i].diverged)
+            yield result
 
-
-def _second_phase(trained, train: training.Resident, phase: training.Schedule) -> list[training.Fitted]:
-    """Train the last layer on, with the imbalanced set and a tenth of the rate (section 3.2).
-
-    The other layers are frozen and nothing is random before the last, so its inputs are computed once; the networks'
-    inputs stand one after the other in one tensor, into which each member's plan points.
-    """
-    if not trained:
-        return []
-    features = [training.forward(network, train, kept, part="features") for _, network, kept in trained]
-    labels = [train.labels.cpu().numpy()[kept] for _, _, kept in trained]
-    offsets = np.cumsum([0, *map(len, labels)])
-    stacked = training.Resident(torch.cat(features), np.concatenate(labels), str(train.device))
-    members = [
-        training.Member(
-            np.arange(offsets[i], offsets[i + 1]), 0, seed("second phase", seeds(cell)["seed_order"]),
-            learning_rate=0.1 * phase.learning_rate,
-            initial={f"head.{name}": value.cpu() for name, value in network.head.state_dict().items()},
+    def _member(self, cell: Cell, kept: np.ndarray) -> training.Member:
+        chance, labels = seeds(cell), self.images.labels[kept]
+        weighted = cell.sampler == "weighted"
+        sampler = "none" if weighted else cell.sampler
+        plan = resampling.index_plan(labels, sampler, chance["seed_resampling"], cell.to_rho)
+        return training.Member(
+            kept[plan],
+            chance["seed_init"],
+            chance["seed_order"],
+            learning_rate=study.schedule(cell).learning_rate,
+            class_weights=resampling.class_weights(labels, len(self.images.classes)) if weighted else None,
+            seed_dropout=chance["seed_dropout"],
+            seed_augmentation=chance["seed_augmentation"],
         )
-        for i, (cell, network, _) in enumerate(trained)
-    ]  # fmt: skip
-    shape = trained[0][1].head
-    return training.fit_many(
-        lambda generator: networks.Head(shape.in_features, shape.out_features), stacked, members, phase
-    )
+
+    def _network(self, state: dict) -> torch.nn.Module:
+        network = self.build(torch.Generator())
+        network.load_state_dict(state)
+        return network.eval()
+
+    # -- two-phase training: train on with the imbalanced set and a tenth of the rate (section 3.2) -------------------
+
+    def _second_phase(self, trained) -> list[tuple[torch.nn.Module, training.Fitted]]:
+        """The whole network runs, its head learns."""
+        members = []
+        for _, member, network, kept in trained:
+            again = {name: seed("second phase", getattr(member, name)) for name in _STREAMS}
+            state = {name: value.cpu() for name, value in network.state_dict().items()}
+            rate = 0.1 * member.learning_rate
+            members.append(replace(member, plan=kept, learning_rate=rate, initial=state, class_weights=None, **again))
+        fitted = training.fit_many(self.build, self.train, members, self.schedule, **self.options, trainable=("head.",))
+        return [(self._network(one.state), one) for one in fitted]
+
+    def _head_alone(self, trained) -> list[tuple[torch.nn.Module, training.Fitted]]:
+        """The same where nothing is random before the head: its inputs are computed once.
+
+        The networks' inputs stand one after the other in one tensor, into which each member's plan points.
+        """
+        features = [training.forward(network, self.train, kept, part="features") for _, _, network, kept in trained]
+        labels = [self.images.labels[kept] for _, _, _, kept in trained]
+        offsets = np.cumsum([0, *map(len, labels)])
+        stacked = training.Resident(torch.cat(features), np.concatenate(labels), str(self.train.device))
+        members = [
+            training.Member(
+                np.arange(offsets[i], offsets[i + 1]),
+                0,
+                seed("second phase", member.seed_order),
+                learning_rate=0.1 * member.learning_rate,
+                initial={f"head.{name}": value.cpu() for name, value in network.head.state_dict().items()},
+            )
+            for i, (_, member, network, _) in enumerate(trained)
+        ]
+        shape = trained[0][2].head
+        fitted = training.fit_many(
+            lambda generator: networks.Head(shape.in_features, shape.out_features), stacked, members, self.schedule
+        )
+        return [
+            (self._network({**network.state_dict(), **one.state}), one)
+            for (_, _, network, _), one in zip(trained, fitted, strict=True)
+        ]
+
+    # -- evaluation ---------------------------------------------------------------------------------------------------
+
+    def _scores(self, network: torch.nn.Module) -> torch.Tensor:
+        return training.log_probabilities(network, self.test, crop=self.crop)
+
+    def _evaluate(self, cell, network, fitted, member, kept) -> Result:
+        labels, n_classes = self.images.labels, len(self.images.classes)
+        prior = np.bincount(labels[kept], minlength=n_classes)
+        effective = np.bincount(labels[member.plan], minlength=n_classes)
+        scores = self._scores(network)
+        own = ARM.get(cell.sampler, cell.sampler)
+        thresholded = THRESHOLDED.get(cell.sampler, f"{cell.sampler} + thresholding")
+        rows = self._rows(own, "", scores, fitted.diverged)
+        rows += self._rows(thresholded, "original", posthoc.threshold(scores, prior), fitted.diverged)
+        if cell.to_rho > 1:
+            # After complete resampling the effective prior is uniform, and dividing by it changes nothing.
+            rows += self._rows(thresholded, "effective", posthoc.threshold(scores, effective), fitted.diverged)
+        sample = np.random.default_rng(member.seed_order).choice(member.plan, TRAIN_SAMPLE)
+        rows.append(_row(own, "", "train_accuracy", self.accuracy(network, self.train, sample), fitted.diverged))
+        curves = [{"method": own, "curve": "training loss", "x": fitted.loss_at.tolist(), "y": fitted.loss.tolist()}]
+        columns = {
+            **seeds(cell),
+            "schedule": self.schedule.policy,
+            "learning_rate": member.learning_rate,
+            "selection": "last",
+            "n_train": len(kept),
+            "engine": fitted.engine,
+        }
+        return Result(cell, rows, curves, columns, "diverged" if fitted.diverged else "ok", fitted.seconds)
+
+    def accuracy(self, network: torch.nn.Module, data: training.Resident, positions: np.ndarray) -> float:
+        """Accuracy on some inputs."""
+        scores = training.log_probabilities(network, data, positions, crop=self.crop)
+        return metrics.accuracy(scores, data.labels[torch.from_numpy(positions).to(data.device)]).item()
+
+    def _rows(self, method: str, prior: str, scores: torch.Tensor, diverged: bool) -> list[dict]:
+        labels, protocol = self.test.labels, self.shared.protocol
+        parts = {"": torch.ones(len(labels), dtype=bool)}
+        if protocol.learning_rates:
+            half = torch.from_numpy(protocols.halves(len(labels)))
+            parts |= {f" (half {h})": half == h for h in (0, 1)}
+        rows = []
+        for suffix, part in parts.items():
+            part = part.to(labels.device)
+            auc = metrics.roc_auc(scores[part], labels[part]).mean().item()
+            rows.append(_row(method, prior, f"auc{suffix}", auc, diverged))
+            accuracy = metrics.accuracy(scores[part], labels[part]).item()
+            rows.append(_row(method, prior, f"accuracy{suffix}", accuracy, diverged))
+        recall = metrics.recall_per_class(scores, labels).tolist() if protocol.recall else []
+        return rows + [_row(method, prior, "recall", value, diverged, label) for label, value in enumerate(recall)]
 
 
-def _evaluate(cell, network, fitted, second, member, kept, train, test) -> Result:
-    rows = []
-    labels = train.labels.cpu().numpy()
-    prior = np.bincount(labels[kept], minlength=network.head.out_features)
-    effective = np.bincount(labels[member.plan], minlength=len(prior))
-    test_features = training.forward(network, test, part="features")
-    scores = torch.log_softmax(network.head(test_features).detach().double(), dim=-1)
-    own = ARM.get(cell.sampler, cell.sampler)
-    rows += _rows(own, "", scores, test.labels, fitted.diverged)
-    thresholded = THRESHOLDED.get(cell.sampler, f"{cell.sampler} + thresholding")
-    rows += _rows(thresholded, "original", posthoc.threshold(scores, prior), test.labels, fitted.diverged)
-    if cell.to_rho > 1:
-        # After complete resampling the effective prior is uniform, and dividing by it changes nothing.
-        rows += _rows(thresholded, "effective", posthoc.threshold(scores, effective), test.labels, fitted.diverged)
-    sample = np.random.default_rng(member.seed_order).choice(member.plan, TRAIN_SAMPLE)
-    train_scores = training.log_probabilities(network, train, sample)
-    on_train = metrics.accuracy(train_scores, train.labels[torch.from_numpy(sample).to(train.device)]).item()
-    rows.append(_row(own, "", "train_accuracy", on_train, fitted.diverged))
-    curves = [{"method": own, "curve": "training loss", "x": fitted.loss_at.tolist(), "y": fitted.loss.tolist()}]
-    seconds = fitted.seconds
-    if second is not None:
-        head = networks.Head(network.head.in_features, network.head.out_features)
-        head.load_state_dict(second.state)
-        scores = torch.log_softmax(head.to(test.device)(test_features).detach().double(), dim=-1)
-        rows += _rows(f"two-phase {cell.sampler}", "", scores, test.labels, fitted.diverged or second.diverged)
-        seconds += second.seconds
-    columns = {
-        **seeds(cell),
-        "schedule": "inverse",
-        "learning_rate": protocol.schedule(cell).learning_rate,
-        "selection": "last",
-        "n_train": len(kept),
-        "engine": fitted.engine,
-    }
-    return Result(cell, rows, curves, columns, "diverged" if fitted.diverged else "ok", seconds)
+class _Convergence:
+    """Training and test accuracy along the training, on fixed samples (section 4.6, figure 8)."""
 
+    def __init__(self, group: _Group, members: list[training.Member]):
+        self.group = group
+        self.at = training.loss_points(group.schedule.iterations, group.shared.convergence)
+        random = np.random.default_rng(0)
+        n_test = len(group.test)
+        self.on_test = random.permutation(n_test)[:CURVE_SAMPLE]
+        self.on_train = [np.random.default_rng(m.seed_order).choice(m.plan, CURVE_SAMPLE) for m in members]
+        self.curves = [{"training accuracy": [], "test accuracy": []} for _ in members]
 
-def _rows(method: str, prior: str, scores: torch.Tensor, labels: torch.Tensor, diverged: bool) -> list[dict]:
-    recall = metrics.recall_per_class(scores, labels).tolist()
-    rows = [
-        _row(method, prior, "auc", metrics.roc_auc(scores, labels).mean().item(), diverged),
-        _row(method, prior, "accuracy", metrics.accuracy(scores, labels).item(), diverged),
-    ]
-    return rows + [_row(method, prior, "recall", value, diverged, label) for label, value in enumerate(recall)]
+    def measure(self, k: int, iteration: int, network: torch.nn.Module) -> None:
+        """Called by the engine at each point of each member."""
+        mine = self.curves[k]
+        mine["training accuracy"].append(self.group.accuracy(network, self.group.train, self.on_train[k]))
+        mine["test accuracy"].append(self.group.accuracy(network, self.group.test, self.on_test))
+
+    def add_to(self, result: Result, k: int, diverged: bool) -> None:
+        """Curves, and what the claims ask of them: late fall and unsteadiness of test accuracy."""
+        own = ARM.get(result.cell.sampler, result.cell.sampler)
+        for name, values in self.curves[k].items():
+            at = self.at[: len(values)].tolist()
+            result.curves.append({"method": own, "curve": name, "x": at, "y": values})
+        test = np.array(self.curves[k]["test accuracy"])
+        if len(test) >= 3:
+            middle = test[len(test) // 3 : 2 * len(test) // 3]
+            result.rows.append(_row(own, "", "accuracy_change", float(test[-1] - middle.mean()), diverged))
+            result.rows.append(_row(own, "", "accuracy_wobble", float(np.diff(test).std()), diverged))
 
 
 def _row(method: str, prior: str, metric: str, value: float, diverged: bool, class_label: int = -1) -> dict:

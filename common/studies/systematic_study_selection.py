@@ -1,0 +1,77 @@
+"""Which of several trainings of one set counts: the paper's choice on the test set, and a clean one (section 3.3.2).
+
+On CIFAR-10 the paper trains each set at four base rates, twice each, and reports the best of the eight on the test set.
+That is given as `selection` test. Beside it stands `selection` validation: the training is chosen on one half of the test
+images and reported on the other, and the two ways round are averaged, so no image both chooses and reports.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from common.studies.systematic_study_protocols import PROTOCOLS
+
+_SEARCHED = [name for name, protocol in PROTOCOLS.items() if protocol.learning_rates]
+_HALVES = (" (half 0)", " (half 1)")
+# What differs between the trainings of one set, or only records how they went.
+_RUN = (
+    "key learning_rate repeat value train_seconds created code_version device engine profile metric class_label status "
+    "selection convergence"
+).split()
+
+
+def selected(frame: pd.DataFrame) -> pd.DataFrame:
+    """Results with one training for each set, method and selection; those without a search stay as they are.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Result rows of the study, one training a cell.
+
+    Returns
+    -------
+    DataFrame
+        The same columns. A method's AUC is that of the training with the best AUC; everything else that of the one with
+        the best accuracy. Diverged trainings are never chosen, unless all are.
+    """
+    if frame.empty or "network" not in frame:
+        return frame
+    searched = frame["network"].isin(_SEARCHED)
+    if not searched.any():
+        return frame
+    rows = frame[searched]
+    place = [column for column in rows if column not in _RUN and not column.startswith("seed_")]
+    parts = [frame[~searched]]
+    for _, group in rows.groupby(place, dropna=False, sort=False):
+        parts += [_by_test(group), _by_validation(group)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _best(group: pd.DataFrame, metric: str):
+    """Key of the training with the highest value of a metric; the first if none has one."""
+    values = group[group["metric"] == metric].set_index("key")["value"]
+    return values.idxmax() if values.notna().any() else values.index[0]
+
+
+def _by_test(group: pd.DataFrame) -> pd.DataFrame:
+    if not {"auc", "accuracy"} <= set(group["metric"]):
+        return group.iloc[:0]  # rows such as training accuracy stand with their method's own group
+    whole = group[~group["metric"].str.endswith(_HALVES)]
+    auc = whole[(whole["metric"] == "auc") & (whole["key"] == _best(group, "auc"))]
+    rest = whole[(whole["metric"] != "auc") & (whole["key"] == _best(group, "accuracy"))]
+    return pd.concat([auc, rest]).assign(selection="test")
+
+
+def _by_validation(group: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for metric in ("auc", "accuracy"):
+        if not {metric + half for half in _HALVES} <= set(group["metric"]):
+            continue
+        reported = []
+        for choosing, reporting in (_HALVES, _HALVES[::-1]):
+            key = _best(group, metric + choosing)
+            reported.append(group[(group["metric"] == metric + reporting) & (group["key"] == key)].iloc[0])
+        # The two halves hold equally many images, so the plain mean is that over all images.
+        value = sum(row["value"] for row in reported) / 2
+        rows.append({**reported[0], "metric": metric, "value": value, "selection": "validation"})
+    return pd.DataFrame(rows, columns=group.columns)

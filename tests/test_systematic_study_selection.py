@@ -1,0 +1,63 @@
+"""Choosing one of several trainings, by hand."""
+
+import pandas as pd
+import pytest
+
+from common.studies.systematic_study_selection import selected
+
+
+def training(key, rate, auc, accuracy, halves, method="baseline", network="allcnn", **columns):
+    """Rows of one training; `halves` are accuracy on half 0 and 1, AUC the same plus .1."""
+    metrics = {"auc": auc, "accuracy": accuracy, "train_accuracy": accuracy + 0.05}
+    for h, value in enumerate(halves):
+        metrics |= {f"accuracy (half {h})": value, f"auc (half {h})": value + 0.1}
+    shared = {"key": key, "network": network, "dataset": "cifar10", "rho": 50.0, "mu": 0.5, "replicate": 0, "repeat": 0,
+              "learning_rate": rate, "method": method, "prior": "", "status": "ok", "selection": "last",
+              "class_label": -1, "seed_init": hash(key) % 7, "n_train": 10, **columns}  # fmt: skip
+    return pd.DataFrame([{**shared, "metric": name, "value": value} for name, value in metrics.items()])
+
+
+FRAME = pd.concat([
+    training("a", 0.05, auc=0.90, accuracy=0.50, halves=(0.70, 0.30)),
+    training("b", 0.005, auc=0.80, accuracy=0.60, halves=(0.55, 0.65)),
+])  # fmt: skip
+
+
+def value(frame, metric, selection):
+    (found,) = frame.loc[(frame["metric"] == metric) & (frame["selection"] == selection), "value"]
+    return found
+
+
+def test_the_papers_choice_is_the_best_on_the_test_set_by_the_score_shown():
+    chosen = selected(FRAME)
+    assert value(chosen, "auc", "test") == 0.90
+    assert value(chosen, "accuracy", "test") == 0.60
+    assert value(chosen, "train_accuracy", "test") == pytest.approx(0.65)  # of the training whose accuracy is shown
+
+
+def test_the_clean_choice_reports_what_did_not_choose():
+    chosen = selected(FRAME)
+    # Half 0 prefers a (.70), which has .30 on half 1; half 1 prefers b (.65), which has .55 on half 0.
+    assert value(chosen, "accuracy", "validation") == pytest.approx((0.30 + 0.55) / 2)
+    assert value(chosen, "auc", "validation") == pytest.approx((0.40 + 0.65) / 2)
+
+
+def test_a_diverged_training_is_not_chosen_unless_all_are():
+    lost = training("c", 0.5, *[float("nan")] * 2, halves=(float("nan"),) * 2, status="diverged")
+    assert value(selected(pd.concat([lost, FRAME])), "auc", "test") == 0.90
+    alone = selected(lost)
+    assert alone["value"].isna().all() and set(alone["status"]) == {"diverged"}
+
+
+def test_methods_sets_and_networks_without_a_search_stay_apart():
+    other = training("a", 0.05, 0.95, 0.90, (0.9, 0.9), method="thresholding")
+    harder = training("d", 0.05, 0.70, 0.40, (0.4, 0.4), rho=100.0)
+    lenet = training("e", 0.01, 0.99, 0.98, (0.98, 0.98), network="lenet5")
+    chosen = selected(pd.concat([FRAME, other, harder, lenet]))
+    counts = chosen[chosen["metric"] == "auc"].groupby(["network", "method", "rho", "selection"]).size()
+    assert counts.to_dict() == {
+        **{("allcnn", m, r, s): 1 for m, r in [("baseline", 50), ("baseline", 100), ("thresholding", 50)]
+           for s in ("test", "validation")},
+        ("lenet5", "baseline", 50, "last"): 1,
+    }  # fmt: skip
+    assert selected(lenet).equals(lenet)
