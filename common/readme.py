@@ -29,11 +29,11 @@ _SECTION = re.compile(r"(<!-- results:.*?-->\n).*?(<!-- /results -->)", re.DOTAL
 
 def results(committed: Path | None = None) -> pd.DataFrame:
     """Committed rows of paper 4 at its present version."""
+    from common import study
     from common.store import Store
     from common.studies import systematic_study as paper
 
-    frame = Store("nowhere", committed or paths.RESULTS).frame(paper.STEM)
-    return frame[frame["version"] == paper.VERSION]
+    return study.measured(paper, Store(paths.ROOT / "no-store", committed or paths.RESULTS))
 
 
 def section(frame: pd.DataFrame) -> str:

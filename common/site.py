@@ -107,6 +107,8 @@ def _ledger(results: Path) -> pd.DataFrame:
 
 def _evaluated(paper: Paper, results: Path) -> pd.DataFrame:
     from common import claims
+    from common import study as cells
+    from common.store import Store
 
     file, study = results / f"{paper.stem}.parquet", f"common.studies.{paper.stem}"
     # Without results the verdict is 'no data' whatever the study says, and its import may be slow.
@@ -114,7 +116,7 @@ def _evaluated(paper: Paper, results: Path) -> pd.DataFrame:
     frame = pd.read_parquet(file) if measured else pd.DataFrame()
     module = importlib.import_module(study) if measured and importlib.util.find_spec(study) else None
     if module is not None:
-        frame = frame[frame["version"] == module.VERSION]
+        frame = cells.measured(module, Store(results / "no-store", results))
     evaluated = claims.evaluate(claims.load(paper.stem), frame, study_module=module)
     return evaluated.assign(paper=paper.number, stem=paper.stem)
 

@@ -335,11 +335,14 @@ class Run:
         return self.store.curves(self.module.STEM, set(self.keys))
 
     def measured(self) -> pd.DataFrame:
-        """Rows of all finished cells on real data at the study's present version, of whatever run."""
-        frame = self.store.frame(self.module.STEM)
-        if frame.empty:
-            return frame
-        return frame[(frame["version"] == self.module.VERSION) & ~frame["stand_in"].astype(bool)].reset_index(drop=True)
+        """Rows of all finished cells on real data at the study's present version, of whatever run; see `measured`."""
+        return measured(self.module, self.store)
+
+    def measured_curves(self) -> pd.DataFrame:
+        """Curves of the cells of `measured`, with the cells' own columns."""
+        frame = self.measured()
+        cells = frame.drop_duplicates("key").drop(columns=["method", "prior", "metric", "class_label", "value"])
+        return self.store.curves(self.module.STEM, set(frame["key"])).merge(cells, on="key")
 
     def provenance(self) -> dict[str, str]:
         """Versions, hardware and source digest of this run."""
@@ -356,6 +359,16 @@ class Run:
         rows["source digest"] = code_version()
         rows["date"] = datetime.now(UTC).strftime("%Y-%m-%d")
         return rows
+
+
+def measured(module, store: Store) -> pd.DataFrame:
+    """Rows of all finished cells of a study on real data, at its present version.
+
+    Where a study trains several networks of which one counts, its `selected` says which.
+    """
+    frame = store.frame(module.STEM)
+    frame = frame[(frame["version"] == module.VERSION) & ~frame["stand_in"].astype(bool)].reset_index(drop=True)
+    return module.selected(frame) if hasattr(module, "selected") else frame
 
 
 def _one_thread() -> None:

@@ -25,6 +25,7 @@ from common.studies.systematic_study_claims import (  # noqa: F401 - the claims 
     claim_straight,
 )
 from common.studies.systematic_study_protocols import PROTOCOLS, Protocol, builder, network_of
+from common.studies.systematic_study_selection import selected  # noqa: F401 - of several trainings, which counts
 from common.study import Cell as BaseCell
 from common.study import Context, Result
 
@@ -211,17 +212,18 @@ def schedule(cell: Cell) -> training.Schedule:
     return replace(full, learning_rate=rate).compressed(cell.iterations)
 
 
-def main_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows to show: one schedule and one precision, so that no figure mixes them.
+def main_rows(frame: pd.DataFrame, dataset: str = "mnist", selection: str = "last") -> pd.DataFrame:
+    """The rows of a data set to show: one schedule and one precision, so that no figure mixes them.
 
-    The most iterations, then the most cells, of which imbalanced sets were measured in at least two replicates; no rows
-    if there are none.
+    The most iterations, then the most cells, of which imbalanced sets were measured in at least two replicates, or in
+    one if none has two; no rows if there are none.
     """
+    frame = frame[(frame["dataset"] == dataset) & (frame["selection"] == selection)]
     imbalanced = frame[frame["imbalance"].isin(["step", "linear"])]
     found = imbalanced.groupby(["iterations", "precision"]).agg(n=("replicate", "nunique"), cells=("key", "nunique"))
-    found = found[found["n"] >= 2].reset_index().sort_values(["iterations", "cells"])
     if found.empty:
         return frame.iloc[:0]
+    found = found.assign(enough=found["n"] >= 2).reset_index().sort_values(["enough", "iterations", "cells"])
     chosen = found.iloc[-1]
     shown = (frame["iterations"] == chosen["iterations"]) & (frame["precision"] == chosen["precision"])
     return frame[shown & (frame["imbalance"] != "original")]

@@ -8,6 +8,7 @@ import pandas as pd
 
 from common import plots, tables
 from common.statistics import summarise
+from common.studies import systematic_study as study
 
 AUC_METHODS = (
     "baseline",
@@ -15,8 +16,9 @@ AUC_METHODS = (
     "undersampling",
     "two-phase oversampling",
     "two-phase undersampling",
-    "weighted loss",
 )
+# In tables beside the paper's methods; in figures its collapses to .5 would flatten all other lines.
+ADDED = ("weighted loss",)
 ACCURACY_METHODS = (
     "baseline",
     "oversampling",
@@ -89,6 +91,51 @@ def reduced(frame: pd.DataFrame) -> pd.DataFrame:
     baseline = rows[rows["method"] == "baseline"]
     ends = [baseline.assign(method=method, to_rho=baseline["rho"]) for method in samplers]
     return summarise(pd.concat([rows[rows["method"].isin(samplers)], *ends]), ["to_rho", "mu", "method"])
+
+
+def protocol_table(cell: study.Cell, n_parameters: int) -> pd.DataFrame:
+    """How the paper trains the cell's network beside how this cell does."""
+    full, here = cell.protocol.schedule, study.schedule(cell)
+    counts = {"lenet5": 431_080, "allcnn": 1_369_738, "resnet10": 5_418_792}
+    rows = [("network", f"{cell.network}, {counts[cell.network]:,} parameters", f"{n_parameters:,} parameters")]
+    for name in ("iterations", "batch_size", "learning_rate", "momentum", "weight_decay", "bias_rate"):
+        rows.append((name.replace("_", " "), *(f"{getattr(one, name):,g}" for one in (full, here))))
+    courses = {
+        "inverse": "rate (1 + {0.gamma:g} t)^-{0.power:g}",
+        "multistep": "times {0.factor:g} at {0.milestones}",
+        "linear": "to 0 at the end",
+    }
+    rows.append(("course of the learning rate", *(courses[one.policy].format(one) for one in (full, here))))
+    rows.append(
+        ("second phase", "a tenth of the rate", "a tenth of the rate, head only" if cell.two_phase else "not run")
+    )
+    return pd.DataFrame(rows, columns=["what", "in the paper", "here"])
+
+
+def convergence(curves: pd.DataFrame) -> plots.Chart | None:
+    """Figure 8: accuracy on training and test images along the training, a panel for each method; None without data."""
+    curves = curves[curves["curve"].isin(["training accuracy", "test accuracy"])]
+    if curves.empty:
+        return None
+    drawn = summarise(curves, ["method", "curve", "x"], value="y")
+    return plots.panels(
+        drawn, "x", "method", hue="curve", ylabel="accuracy", xlabel="weight updates", scale="linear", intervals="bands"
+    )
+
+
+def table_4(published: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Table 4: AUC in percent by method and imbalance, the paper's on ImageNet beside ours, run by run."""
+    printed = published[published["table"].astype(str) == "4"]
+    printed = printed.assign(source="paper, imagenet", value=printed["value"].astype(float))
+    ours = frame[(frame["metric"] == "auc") & (frame["network"] == "resnet10") & (frame["imbalance"] == "step")]
+    ours = ours[ours["method"].isin(["baseline", "oversampling", "undersampling"])]
+    ours = ours.assign(source="ours, " + ours["dataset"].astype(str), value=100 * ours["value"].astype(float))
+    columns = ["source", "method", "rho", "mu", "value"]
+    both = pd.concat([printed[columns], ours[columns]]).astype({"rho": float, "mu": float})
+    cells = both.groupby(columns[:-1], sort=True)["value"].agg(lambda v: ", ".join(f"{x:.2f}" for x in v))
+    table = cells.unstack(["mu", "rho"]).sort_index(axis=1)
+    table.columns = [f"mu {mu:g}, rho {rho:g}" for mu, rho in table.columns]
+    return table.reset_index()
 
 
 def wide(frame: pd.DataFrame, metric: str, methods: Iterable[str]) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """Which of several trainings of one set counts: the paper's choice on the test set, and a clean one (section 3.3.2).
 
 On CIFAR-10 the paper trains each set at four base rates, twice each, and reports the best of the eight on the test set.
-That is given as `selection` test. Beside it stands `selection` validation: the training is chosen on one half of the test
-images and reported on the other, and the two ways round are averaged, so no image both chooses and reports.
+That is given as `selection` test. Beside it stands `selection` validation: the training is chosen on one half of the
+test images and reported on the other, and the two ways round are averaged, so no image both chooses and reports.
 """
 
 from __future__ import annotations
