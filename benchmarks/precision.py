@@ -2,8 +2,8 @@
 
     python benchmarks/precision.py --data DIR
 
-Trains baseline and oversampling on MNIST, twelve step imbalances each, at the reduced profile's schedule, with equal
-seeds; those in bf16 are mostly committed already. Writes benchmarks/results/precision.csv, one row a network and
+Trains baseline, oversampling and weighted loss on MNIST, twelve step imbalances each, at the reduced schedule, with
+equal seeds; those in bf16 are mostly committed already. Writes benchmarks/results/precision.csv, one row a network and
 metric, and prints the mean difference with its 95% interval over networks.
 """
 
@@ -23,7 +23,7 @@ GRID = {
     "balanced": False,
     "step_rhos": (10, 100, 1000, 5000),
     "step_mus": (0.2, 0.5, 0.8),
-    "samplers": ("none", "oversampling"),
+    "samplers": ("none", "oversampling", "weighted"),
     "iterations": 2500,
 }
 TABLE = paths.ROOT / "benchmarks" / "results" / "precision.csv"

@@ -112,8 +112,15 @@ def carry(word: str, file: Path, store: str | None) -> int:
     """Export measured results to `file`, or merge those of another machine from it."""
     from common.store import Store
 
-    cells = getattr(Store(paths.store_root(store)), word)(file.expanduser())
-    counted = ", ".join(f"{stem}: {count}" for stem, count in cells.items()) or "no measured cells"
+    try:
+        cells = getattr(Store(paths.store_root(store)), word)(file.expanduser())
+    except OSError as error:
+        raise UserError(
+            f"{word} {file}: {error.strerror or error}; expected a place that can be read and written"
+        ) from error
+    if not cells:
+        raise UserError(f"{word} {file}: no measured cells; run the reduced or the paper profile first")
+    counted = ", ".join(f"{stem}: {count}" for stem, count in cells.items())
     print(f"{'exported to' if word == 'export' else 'merged from'} {file} ({counted})")
     return 0
 

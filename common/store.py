@@ -93,9 +93,9 @@ class Store:
         )
         return None
 
-    def discard(self, stem: str, key: str) -> None:
-        """Forget a cell of the upper layer."""
-        self._path(stem, key).unlink(missing_ok=True)
+    def has(self, stem: str, key: str) -> bool:
+        """Whether the upper layer has the cell now: a quick look, without the lower layer."""
+        return self._path(stem, key).exists()
 
     def keys(self, stem: str) -> set[str]:
         """Keys of all finished cells, of both layers."""
@@ -126,7 +126,7 @@ class Store:
         records = self._records(stem, keys)
         upper = pd.DataFrame([{**r["common"], "key": r["key"], **row} for r in records for row in r["rows"]])
         frame = self._over(upper, self._lower(stem, ""), keys)
-        return frame if len(frame) else pd.DataFrame(columns=COLUMNS)
+        return frame.reindex(columns=[*COLUMNS, *(c for c in frame.columns if c not in COLUMNS)])
 
     def curves(self, stem: str, keys=None) -> pd.DataFrame:
         """Curves in long form: key, method, curve, x, y."""
@@ -200,15 +200,16 @@ class Store:
             return {stem: self._take(stem, other) for stem in other.stems()}
 
     def _take(self, stem: str, other: Store) -> int:
+        found = list(map(str, other._lower(stem, "").columns))
+        if not {"key", "study", "method", "metric", "value"} <= set(found):
+            raise UserError(f"merge {stem}.parquet: not a result file (columns {', '.join(found)})")
         frame, curves = other.frame(stem), other.curves(stem)
-        if not {"key", "study", "method", "metric", "value"} <= set(frame.columns):
-            raise UserError(f"merge {stem}.parquet: not a result file (columns {', '.join(map(str, frame.columns))})")
         per_row = ["method", "prior", "metric", "class_label", "value"]
         per_row = [column for column in per_row if column in frame] + _varying(frame, per_row)
         by_key = dict(list(curves.groupby("key"))) if len(curves) else {}
-        new = 0
+        new, known = 0, self.keys(stem)
         for key, rows in frame.groupby("key", sort=False):
-            if key in self.keys(stem):
+            if key in known:
                 continue
             shared = rows.drop(columns=["key", *per_row]).iloc[0]
             record = {"key": key, "common": _plain(shared), "rows": [_plain(r) for _, r in rows[per_row].iterrows()]}

@@ -193,6 +193,8 @@ class Run:
         self.store = Store(self.options.store_path(), committed)
         self.context = Context(self.options)
         self.cells = module.cells(self.parameters)
+        if not self.cells:
+            raise UserError(f"{module.STEM}: these parameters give no cell to run; ask for at least one setting")
 
     @classmethod
     def of(cls, module, namespace: Mapping) -> Run:
@@ -205,7 +207,11 @@ class Run:
 
     def stand_in(self) -> bool:
         """Whether any of this run's data stands in for a paper's."""
-        return any(self._data(cell)[0].stand_in for cell in self.cells)
+        return any(self._stands_in(cell) for cell in self.cells)
+
+    def _stands_in(self, cell: Cell) -> bool:
+        """A reader's own images compare with no paper either."""
+        return self._data(cell)[0].stand_in or cell.dataset.startswith("folder:")
 
     # -- what there is to do ------------------------------------------------------------------------------------------
 
@@ -258,10 +264,10 @@ class Run:
         missing = self.missing()
         if hasattr(self.module, "check"):
             self.module.check(list(missing.values()), self.context)
-        results = self._results(list(missing.values()), started + self.options.seconds())
+        names = {cell: key for key, cell in missing.items()}
+        results = self._results(list(missing.values()), started + self.options.seconds(), names)
         if progress is not None:
             results = progress(results, total=len(missing))
-        names = {cell: key for key, cell in missing.items()}
         new = diverged = 0
         for result in results:
             self._keep(names[result.cell], result)
@@ -270,29 +276,35 @@ class Run:
         seconds = time.monotonic() - started
         return Summary(len(self.keys), len(self.keys) - len(missing), new, diverged, len(missing) - new, seconds)
 
-    def _results(self, cells: list[Cell], deadline: float) -> Iterator[Result]:
+    def _results(self, cells: list[Cell], deadline: float, names: Mapping[Cell, str]) -> Iterator[Result]:
+        def still_missing(cell: Cell) -> bool:
+            """Another run on the same store may have finished it since."""
+            return self.options.refresh or not self.store.has(self.module.STEM, names[cell])
+
         workers = min(self.options.workers or len(os.sched_getaffinity(0)), len(cells))
         if self.options.device == "cpu" and workers > 1:
-            yield from self._in_processes(cells, workers, deadline)
+            yield from self._in_processes(filter(still_missing, cells), workers, deadline)
             return
+        if self.options.device == "cpu":
+            _one_thread()  # the same numbers whether a cell runs here or in a process of its own
         size = getattr(self.module, "GROUP", 256) if self.options.device == "cuda" else 1
         slowest = 0.0
         for start in range(0, len(cells), size):
             begun = time.monotonic()
             if begun + slowest > deadline:
                 return
-            yield from self.module.run(cells[start : start + size], self.context)
+            yield from self.module.run(list(filter(still_missing, cells[start : start + size])), self.context)
             slowest = max(slowest, time.monotonic() - begun)
 
-    def _in_processes(self, cells: list[Cell], workers: int, deadline: float) -> Iterator[Result]:
+    def _in_processes(self, cells: Iterator[Cell], workers: int, deadline: float) -> Iterator[Result]:
         """One process a core with one thread each: on a CPU small networks gain more from that than from threads."""
-        waiting, running, slowest = iter(cells), {}, 0.0
+        running, slowest = {}, 0.0
         spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads in an undefined state
-        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_one_thread) as pool:
+        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin_worker, initargs=(os.getpid(),)) as pool:
             try:
                 while True:
                     while len(running) < workers and time.monotonic() + slowest <= deadline:
-                        cell = next(waiting, None)
+                        cell = next(cells, None)
                         if cell is None:
                             break
                         running[pool.submit(_run_cell, self.module.__name__, cell, self.context)] = time.monotonic()
@@ -307,15 +319,13 @@ class Run:
                 raise
 
     def _keep(self, key: str, result: Result) -> None:
-        train, _ = self._data(result.cell)
         common = {
             **dataclasses.asdict(result.cell),
             **result.columns,
             "study": self.module.STEM,
             "version": self.module.VERSION,
             "profile": self.options.profile,
-            # A reader's own images compare with no paper either.
-            "stand_in": train.stand_in or result.cell.dataset.startswith("folder:"),
+            "stand_in": self._stands_in(result.cell),
             "status": result.status,
             "train_seconds": result.seconds,
             "device": device_name(self.options.device),
@@ -372,12 +382,24 @@ def measured(module, store: Store) -> pd.DataFrame:
 
 
 def _one_thread() -> None:
-    import signal
-
     import torch
 
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+
+
+def _begin_worker(parent: int) -> None:
+    """One thread, deaf to Ctrl-C, which is the parent's to handle, and gone when the parent is, even by kill -9."""
+    import signal
+    import threading
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _one_thread()
 
 
 def _run_cell(module: str, cell: Cell, context: Context) -> list[Result]:

@@ -38,6 +38,48 @@ def test_a_run_fills_its_cells_once(tmp_path):
     assert len(again.curves()) == 8
 
 
+def test_no_cell_is_refused(tmp_path):
+    with pytest.raises(UserError, match="toy: these parameters give no cell to run"):
+        make(tmp_path, {"numbers": ()})
+
+
+def test_what_another_run_on_the_same_store_has_finished_is_not_run_again(tmp_path):
+    log = tmp_path / "log"
+    run = make(tmp_path, {"log": str(log)})
+    other = make(tmp_path, {"numbers": (2, 3), "log": str(log)})
+
+    def meanwhile(results, total):
+        other.execute()
+        return results
+
+    assert run.execute(meanwhile).new == 2
+    assert sorted(numbers_run(log)) == [0, 1, 2, 3]
+
+
+def test_workers_end_with_a_killed_parent(tmp_path):
+    log = tmp_path / "log"
+    parameters = {"log": str(log), "pause": 1.0, "numbers": tuple(range(30))}
+    script = (
+        "from common import study; import toy_study\n"
+        "if __name__ == '__main__':\n"
+        f"    study.Run(toy_study, {parameters!r}, {{'store': {str(tmp_path / 'store')!r}, 'workers': 2}}).execute()"
+    )
+    path = tmp_path / "go.py"
+    path.write_text(script)
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
+    process = subprocess.Popen([sys.executable, str(path)], env=environment)
+    deadline = time.monotonic() + 60
+    while len(numbers_run(log)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    workers = {int(line.split()[1]) for line in log.read_text().splitlines()}
+    assert workers and process.pid not in workers
+    while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)
+
+
 def test_a_larger_grid_runs_only_what_is_new(tmp_path):
     make(tmp_path, {"numbers": (0, 1)}).execute()
     summary = make(tmp_path, {"numbers": (0, 1, 2), "replicates": 2}).execute()

@@ -5,12 +5,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from common import study, training
 from common.errors import UserError
 from common.studies import systematic_study as paper
+from common.studies.systematic_study_selection import USUAL
 
 GOLDEN = Path(__file__).parent / "golden" / "systematic_study.json"
 TINY = {"step_rhos": (10,), "step_mus": (0.5,), "balanced": False, "iterations": 8}
@@ -159,14 +161,43 @@ def test_divergence_is_recorded(tmp_path, monkeypatch):
     assert set(frame["status"]) == {"diverged"} and frame["value"].isna().all()
 
 
+def test_scores_that_are_not_finite_are_a_divergence_though_the_loss_was_finite(tmp_path, monkeypatch):
+    original = training.fit_many
+
+    def lost(*arguments, **options):
+        fitted = original(*arguments, **options)
+        for one in fitted:
+            one.state["head.bias" if "head.bias" in one.state else "bias"][0] = float("nan")
+        return fitted
+
+    monkeypatch.setattr(training, "fit_many", lost)
+    run = make(tmp_path, samplers=("none", "oversampling"))
+    assert run.execute().diverged == 2
+    frame = run.frame()
+    assert set(frame["status"]) == {"diverged"} and frame["value"].isna().all()
+
+
+def test_one_process_or_several_give_the_same_numbers(tmp_path):
+    frames = []
+    for workers in (1, 2):
+        options = {"store": str(tmp_path / str(workers)), "workers": workers}
+        parameters = {**TINY, "samplers": ("none", "oversampling")}
+        run = study.Run(paper, parameters, options, committed=tmp_path / "committed")
+        run.execute()
+        columns = ["key", "method", "metric", "class_label"]
+        frames.append(run.frame().sort_values(columns, ignore_index=True)[[*columns, "value"]])
+    assert frames[0].equals(frames[1])
+
+
 def test_golden_cell():
     """Numbers of one tiny cell a sampler. If this fails and the change was meant, raise VERSION and write it anew:
     `python tests/test_systematic_study.py`."""
     golden = json.loads(GOLDEN.read_text())
     assert golden["version"] == paper.VERSION
     for name, value in golden_numbers().items():
-        # Eight steps in fp32: another processor may round a few of the 450 test images to the other side.
-        assert value == pytest.approx(golden["values"][name], abs=0.01), name
+        # Another processor may round two of the 450 test images to the other side.
+        tolerance = 1e-3 if name.endswith("auc") else 2.5 / 450
+        assert value == pytest.approx(golden["values"][name], abs=tolerance), name
 
 
 def golden_numbers() -> dict[str, float]:
@@ -211,11 +242,59 @@ def test_deviations_follow_the_parameters():
     def what(**changes):
         return {row["what"] for row in paper.deviations(paper.Parameters(**changes))}
 
-    full = {"dataset": "mnist", "iterations": 10_000, "replicates": 50}
-    assert what(**full) == {"framework", "two-phase training", "repetitions"}
-    assert "iterations" in what(**{**full, "iterations": 2500})
-    assert "precision" in what(**full, precision="bf16")
-    assert "data" in what()
+    rhos = (10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
+    full = {"dataset": "mnist", "iterations": 10_000, "replicates": 50, "step_rhos": rhos, "linear_rhos": rhos,
+            "step_mus": tuple(k / 10 for k in range(1, 10))}  # fmt: skip
+    always = {"framework", "two-phase training", "test images a class"}
+    assert what(**full) == always
+    assert what(**{**full, "iterations": 2500}) - always == {"iterations"}
+    assert what(**full, precision="bf16") - always == {"precision"}
+    assert what(**{**full, "replicates": 3}) - always == {"repetitions, each with another training set"}
+    assert what(**{**full, "linear_rhos": (10,)}) - always == {"linear imbalances (ratios)"}
+    assert "data" in what() and "data" not in what(dataset="cifar10")
+    assert "trainings of one set, of which the best counts" in what(dataset="cifar10")
+
+
+def rows(replicates, iterations, rhos, dataset="mnist", **columns):
+    """One AUC a cell of a grid."""
+    grid = [(r, rho) for r in range(replicates) for rho in rhos]
+    cell = {"network": "lenet5", "imbalance": "step", "mu": 0.5, "sampler": "none", "to_rho": 1.0, "precision": "bf16",
+            "selection": "last", "image_size": 0, "per_class": 0, "metric": "auc", "value": 0.9}  # fmt: skip
+    common = {**cell, "dataset": dataset, "iterations": iterations, **columns}
+    return pd.DataFrame(
+        [{**common, "replicate": r, "rho": float(rho), "key": f"{iterations}{r}{rho}"} for r, rho in grid]
+    )
+
+
+@pytest.mark.parametrize(
+    ("longer", "shown"),
+    [
+        (rows(1, 10_000, (10, 100, 1000, 5000)), 2500),  # one replicate
+        (rows(2, 10_000, (10,)), 2500),  # a quarter of the settings
+        (rows(2, 10_000, (10, 100, 1000, 5000)), 10_000),
+        (rows(3, 10_000, (10, 100, 1000, 5000), dataset="cifar10"), 2500),
+    ],
+)
+def test_a_few_cells_of_a_longer_schedule_do_not_replace_the_grid(longer, shown):
+    frame = pd.concat([rows(3, 2500, (10, 100, 1000, 5000)), longer])
+    assert set(paper.main_rows(frame)["iterations"]) == {shown}
+    assert set(paper.main_rows(frame)["dataset"]) == {"mnist"}
+
+
+def test_one_replicate_is_shown_where_there_is_no_second():
+    assert len(paper.main_rows(rows(1, 2500, (10, 100)))) == 2
+    assert paper.main_rows(rows(1, 2500, (10,)).iloc[:0]).empty
+
+
+def test_the_usual_setting_is_that_of_a_cells_defaults():
+    assert all(getattr(paper.Cell, name) == value for name, value in USUAL.items())
+
+
+@pytest.mark.parametrize("change", [{"per_class": 100}, {"image_size": 32}, {"network": "allcnn"}, {"width": 8}])
+def test_experiments_of_ones_own_do_not_stand_among_the_replicates(change):
+    usual = rows(2, 2500, (10, 100))
+    kept = paper.selected(pd.concat([usual, rows(2, 2500, (10, 100), **change)]))
+    assert len(kept) == len(usual)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from common.studies.systematic_study_selection import selected
+from common.studies.systematic_study_selection import chosen as selected
 
 
 def training(key, rate, auc, accuracy, halves, method="baseline", network="allcnn", **columns):

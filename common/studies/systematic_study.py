@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-import pandas as pd
 import torch
 
 from common import imbalance, networks, training
@@ -24,8 +23,9 @@ from common.studies.systematic_study_claims import (  # noqa: F401 - the claims 
     claim_spread,
     claim_straight,
 )
-from common.studies.systematic_study_protocols import PROTOCOLS, Protocol, builder, network_of
-from common.studies.systematic_study_selection import selected  # noqa: F401 - of several trainings, which counts
+from common.studies.systematic_study_deviations import deviations  # noqa: F401 - part of every study module
+from common.studies.systematic_study_protocols import FULL_ITERATIONS, PROTOCOLS, Protocol, builder, network_of  # noqa: F401
+from common.studies.systematic_study_selection import main_rows, selected  # noqa: F401 - what of the measured rows counts
 from common.study import Cell as BaseCell
 from common.study import Context, Result
 
@@ -37,10 +37,6 @@ GROUP = 256  # networks trained together on a GPU
 
 SAMPLERS = ("none", "oversampling", "undersampling", "weighted")
 RESAMPLED = ("oversampling", "undersampling")  # what a second phase can follow, and what can stop half-way
-#: Iterations of the paper's schedule by data set (section 3.3).
-FULL_ITERATIONS = {
-    name: PROTOCOLS[network_of(name)].schedule.iterations for name in ("mnist", "cifar10", "imagenet", "tiny_imagenet")
-}
 #: Result columns that no claim pairs by: they say how a network was looked at, or which of several was picked.
 NOT_DESIGN = ("repeat", "convergence", "two_phase")
 
@@ -212,23 +208,6 @@ def schedule(cell: Cell) -> training.Schedule:
     return replace(full, learning_rate=rate).compressed(cell.iterations)
 
 
-def main_rows(frame: pd.DataFrame, dataset: str = "mnist", selection: str = "last") -> pd.DataFrame:
-    """The rows of a data set to show: one schedule and one precision, so that no figure mixes them.
-
-    The most iterations, then the most cells, of which imbalanced sets were measured in at least two replicates, or in
-    one if none has two; no rows if there are none.
-    """
-    frame = frame[(frame["dataset"] == dataset) & (frame["selection"] == selection)]
-    imbalanced = frame[frame["imbalance"].isin(["step", "linear"])]
-    found = imbalanced.groupby(["iterations", "precision"]).agg(n=("replicate", "nunique"), cells=("key", "nunique"))
-    if found.empty:
-        return frame.iloc[:0]
-    found = found.assign(enough=found["n"] >= 2).reset_index().sort_values(["enough", "iterations", "cells"])
-    chosen = found.iloc[-1]
-    shown = (frame["iterations"] == chosen["iterations"]) & (frame["precision"] == chosen["precision"])
-    return frame[shown & (frame["imbalance"] != "original")]
-
-
 def parameter_count(cell: Cell, context: Context) -> int:
     """Trainable parameters of the cell's network on its data."""
     images, _ = context.data(cell.dataset, cell.image_size)
@@ -297,38 +276,3 @@ def run(cells: list[Cell], context: Context) -> Iterator[Result]:
     from common.studies import systematic_study_training
 
     yield from systematic_study_training.run(cells, context)
-
-
-def deviations(parameters: Parameters) -> list[dict]:
-    """Departures from the paper of a run with these parameters."""
-    p = parameters
-    rows = [
-        ("framework", "Caffe", "torch", "Caffe is no longer maintained; initialisation and schedule follow it"),
-        (
-            "two-phase training", "a first phase of its own", "the first phase is the sampler's own network",
-            "halves the cost and pairs the comparison; the paper trains the same network a second time",
-        ),
-        (
-            "repetitions", "50 on MNIST", str(p.replicates),
-            "intervals are given; more are added by first_replicate and replicates",
-        ),
-    ]  # fmt: skip
-    full = FULL_ITERATIONS.get(p.dataset, FULL_ITERATIONS["mnist"])
-    if p.iterations != full:
-        rows.append((
-            "iterations", f"{full:,}", f"{p.iterations:,}",
-            "shortened schedule, same course of the learning rate; levels are not compared with the paper",
-        ))  # fmt: skip
-    if p.precision != "fp32":
-        rows.append((
-            "precision", "fp32", p.precision,
-            "speed; weights, last layer, softmax and metrics in fp32, compared in benchmarks/README.md",
-        ))  # fmt: skip
-    if p.dataset != "mnist":
-        rows.append(("data", "MNIST", p.dataset, "stand-in data, not comparable with the paper"))
-    if "weighted" in p.samplers:
-        rows.append((
-            "weighted loss", "called equivalent to oversampling, not run", "run as an arm of its own",
-            "section 2.2 states the equivalence without a test",
-        ))  # fmt: skip
-    return [dict(zip(("what", "paper", "here", "why"), row, strict=True)) for row in rows]

@@ -97,6 +97,12 @@ def network_of(dataset: str) -> str:
     return NETWORK_OF.get(dataset, "lenet5")
 
 
+#: Iterations of the paper's schedule by data set (section 3.3).
+FULL_ITERATIONS = {
+    name: PROTOCOLS[network_of(name)].schedule.iterations for name in ("mnist", "cifar10", "imagenet", "tiny_imagenet")
+}
+
+
 def builder(network: str, images: Images, rectified: bool, width: int) -> Callable[[torch.Generator], torch.nn.Module]:
     """Generator to initialised network for these images."""
     _, size, _, channels = images.images.shape

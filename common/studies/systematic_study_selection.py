@@ -1,4 +1,4 @@
-"""Which of several trainings of one set counts: the paper's choice on the test set, and a clean one (section 3.3.2).
+"""Which of the measured rows count: the paper's own setting, and of several trainings of one set the chosen one.
 
 On CIFAR-10 the paper trains each set at four base rates, twice each, and reports the best of the eight on the test set.
 That is given as `selection` test. Beside it stands `selection` validation: the training is chosen on one half of the
@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from common.studies.systematic_study_protocols import PROTOCOLS
+from common.studies.systematic_study_protocols import PROTOCOLS, network_of
 
+#: Fields of a cell that the paper does not vary, at their defaults.
+USUAL = {"image_size": 0, "per_class": 0, "rectified": True, "whiten": True, "width": 96}
 _SEARCHED = [name for name, protocol in PROTOCOLS.items() if protocol.learning_rates]
 _HALVES = (" (half 0)", " (half 1)")
 # What differs between the trainings of one set, or only records how they went.
@@ -20,7 +22,7 @@ _RUN = (
 ).split()
 
 
-def selected(frame: pd.DataFrame) -> pd.DataFrame:
+def chosen(frame: pd.DataFrame) -> pd.DataFrame:
     """Results with one training for each set, method and selection; those without a search stay as they are.
 
     Parameters
@@ -75,3 +77,38 @@ def _by_validation(group: pd.DataFrame) -> pd.DataFrame:
         value = sum(row["value"] for row in reported) / 2
         rows.append({**reported[0], "metric": metric, "value": value, "selection": "validation"})
     return pd.DataFrame(rows, columns=group.columns)
+
+
+def selected(frame: pd.DataFrame) -> pd.DataFrame:
+    """Of measured rows, those of the paper's own setting, with one training for each set (see `chosen`).
+
+    A smaller width, fewer images a class or another network for a data set are experiments of their own, and must not
+    stand among the replicates.
+    """
+    usual = pd.Series(True, index=frame.index)
+    for name, default in USUAL.items():
+        if name in frame:
+            # Missing where the field was added later: then it had its default.
+            usual &= frame[name].isna() | (frame[name] == default)
+    usual &= frame["network"] == frame["dataset"].map(network_of)
+    return chosen(frame[usual])
+
+
+def main_rows(frame: pd.DataFrame, dataset: str = "mnist", selection: str = "last") -> pd.DataFrame:
+    """The rows of a data set to show: one schedule and one precision, so that no figure mixes them.
+
+    The most iterations at which at least 80% of the settings were measured that the best covered schedule has, in two
+    replicates (in one, if none has two): a few cells of a longer schedule must not replace the whole grid.
+    """
+    frame = frame[(frame["dataset"] == dataset) & (frame["selection"] == selection)]
+    kind = ["iterations", "precision"]
+    setting = ["imbalance", "rho", "mu", "sampler", "to_rho"]
+    imbalanced = frame[frame["imbalance"].isin(["step", "linear"])]
+    replicates = imbalanced.groupby([*kind, *setting], dropna=False)["replicate"].nunique()
+    enough = replicates[replicates >= min(2, replicates.max())] if len(replicates) else replicates
+    covered = enough.groupby(level=kind).size()
+    if covered.empty:
+        return frame.iloc[:0]
+    iterations, precision = max(covered[covered >= 0.8 * covered.max()].index)
+    shown = (frame["iterations"] == iterations) & (frame["precision"] == precision)
+    return frame[shown & (frame["imbalance"] != "original")]

@@ -18,6 +18,7 @@ from common.studies.systematic_study import Cell, seeds
 from common.study import Context, Result
 
 CURVE_SAMPLE = 2_000  # test images, and draws from the sampled training set, at each point of a convergence curve
+HEADS = 64  # second phases trained together: the features of each take about 50 MB
 TRAIN_SAMPLE = 5_000  # draws from the sampled training set on which training accuracy is measured
 ARM = {"none": "baseline", "weighted": "weighted loss"}  # method names of samplers that are not called by their own
 _STREAMS = ("seed_order", "seed_dropout", "seed_augmentation")
@@ -78,7 +79,7 @@ class _Group:
             if i in second:
                 network, phase_two = second[i]
                 scores = self._scores(network)
-                diverged = fitted[i].diverged or phase_two.diverged
+                diverged = fitted[i].diverged or phase_two.diverged or not scores.isfinite().all()
                 result.rows += self._rows(f"two-phase {cell.sampler}", "", scores, diverged)
                 result.seconds += phase_two.seconds
             if course:
@@ -123,6 +124,8 @@ class _Group:
 
         The networks' inputs stand one after the other in one tensor, into which each member's plan points.
         """
+        if len(trained) > HEADS:
+            return [one for k in range(0, len(trained), HEADS) for one in self._head_alone(trained[k : k + HEADS])]
         features = [training.forward(network, self.train, kept, part="features") for _, _, network, kept in trained]
         labels = [self.images.labels[kept] for _, _, _, kept in trained]
         offsets = np.cumsum([0, *map(len, labels)])
@@ -156,6 +159,9 @@ class _Group:
         prior = np.bincount(labels[kept], minlength=n_classes)
         effective = np.bincount(labels[member.plan], minlength=n_classes)
         scores = self._scores(network)
+        if not scores.isfinite().all():
+            # The loss was still finite when it was last looked at; the argmax of NaN would look like a score.
+            fitted.diverged = True
         own = ARM.get(cell.sampler, cell.sampler)
         thresholded = THRESHOLDED.get(cell.sampler, f"{cell.sampler} + thresholding")
         rows = self._rows(own, "", scores, fitted.diverged)
