@@ -4,11 +4,19 @@ A claim is written with its margin before the run (`common.claim_file`). Its ver
 replicate: values are compared within a replicate, over the same cells in all of them (`common.matching`), then a 95 %
 interval is taken over replicates (`common.statistics`).
 
-- Results on stand-in data never count; diverged ones are left out and counted in the note. What diverges where its
-  partner does not is not equivalent to it.
-- Schedules are never mixed: the largest number of iterations that at least two replicates have is the one judged. A
-  verdict from a shortened schedule says so, and a level from one gets none, for it is not what the paper measured.
-- Only complete replicates over common cells are averaged (`matching.complete_block`).
+- Results on stand-in data never count.
+- Schedules are never mixed: judged is the longest that covers the grid (`matching.one_schedule`). A verdict from a
+  shortened schedule says so, and a level from one gets none, for it is not what the paper measured.
+- Only complete replicates over common cells are averaged (`matching.complete_block`), and what a claim requires has to
+  be among them (`matching.check`); a function of the study gets only the replicates that have it.
+- Diverged results are left out and counted in the note, yet a verdict may not rest on leaving them out. A network that
+  diverged where its partner did not counts as worse than any score. If that speaks against a claim of no difference or
+  no harm (equivalence, not less, not greater), the claim is not supported; any other is undecided at best. If it speaks
+  for a claim that the rest refutes, the verdict is undecided. Where it may speak either way (a trend, a flat or equal
+  level, a function of the study, a metric of which more is not better) it counts as against. A group that divergence
+  left empty is not judged, so `every` is not supported and `some` not refuted. Divergence on both sides of a pair, or
+  of a group that `some` does not need, changes nothing; where nothing is left there is no data.
+- The note ends with the settings that were judged.
 """
 
 from __future__ import annotations
@@ -16,7 +24,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -30,6 +37,9 @@ from common.statistics import Interval, corrected_interval, interval
 __all__ = ["Claim", "Verdict", "evaluate", "load"]
 
 LEVEL = 0.95
+#: Metrics of which more is better, so that a network that diverged is at their lower end.
+SCORES = frozenset({"auc", "accuracy", "recall"})
+NO_HARM = ("not less", "not greater")
 
 
 class Verdict(StrEnum):
@@ -83,10 +93,6 @@ def _row(claim: Claim, rows: pd.DataFrame | None, module, full: Mapping[str, int
             raise NoData("no results")
         if rows.empty:
             raise NoData("only results on stand-in data")
-        for combination in product(*claim.requires.values()) if claim.requires else ():
-            needed = {name: (value,) for name, value in zip(claim.requires, combination, strict=True)}
-            if matching.select(rows, needed)["value"].isna().all():
-                raise NoData(f"only diverged results with {matching.describe(needed)}")
         found, cells, verdict = _judge(claim, rows, module, full, notes)
     except NoData as reason:
         notes.append(str(reason))
@@ -99,87 +105,123 @@ def _row(claim: Claim, rows: pd.DataFrame | None, module, full: Mapping[str, int
 
 def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> tuple[Interval, int, Verdict]:
     """Interval, number of cells and verdict; appends to `notes`."""
+    cells, alone, schedule = _compared(claim, rows, notes)
+    usable = cells[cells["value"].notna()]
+    if usable.empty:
+        raise NoData("all diverged")
     if claim.test.startswith(FUNCTION):
-        cells = _arm(claim, rows, {}, notes)
-        schedule = matching.one_schedule(cells)
-        function = getattr(module, claim.test, None)
-        if function is None:
-            raise UserError(f"no function {claim.test} in {getattr(module, '__name__', module)}; write it there")
-        cells = matching.at(cells, schedule)
-        groups = {"": np.asarray(function(claim, cells), dtype=float)}
-        cells = cells.drop_duplicates(matching.design(cells))
+        usable = _replicates(usable, claim.requires, notes)
+        judged, groups = usable.drop_duplicates(matching.design(usable)), {"": _call(claim, usable, module)}
     else:
-        cells, alone = _cells(claim, rows, notes)
-        schedule = matching.one_schedule(cells)
-        left = 0 if alone is None else len(matching.at(alone, schedule))
-        if left:
-            notes.append(f"{left} without a partner left out")
-        block, cells, note = matching.complete_block(matching.at(cells, schedule))
+        if alone:
+            notes.append(f"{alone} without a partner left out")
+        block, judged, note = matching.complete_block(usable)
         notes += [note] if note else []
-        groups = _effects(claim, block, cells)
+        matching.check(judged, claim.requires)
+        groups = _effects(claim, block, judged)
     shortened = _shortened(schedule, full)
     notes += shortened
     found, verdict = _decide(claim, groups, notes)
-    lopsided = _lopsided(claim, rows, schedule) if claim.test == "equivalence" else 0
-    if lopsided:
-        # The cells left out are where the arms differ most; the rest being alike is no equivalence.
-        notes.append(f"diverged in {lopsided} cells whose partner did not")
-        verdict = Verdict.NOT_SUPPORTED
+    verdict = _with_diverged(claim, cells, groups, verdict, notes)
     if found.n < 2:
         notes.append("one replicate; an interval needs two" if found.n else "no effect could be computed")
         verdict = verdict if found.n else Verdict.NO_DATA
     if claim.test == "level" and shortened:
         notes.append("a level is judged on the full schedule only")
         verdict = Verdict.NO_DATA
-    return found, len(cells), verdict
+    fixed = {column for filters in (claim.on, claim.of) for column, values in filters.items() if len(values) == 1}
+    extent = matching.extent(judged, fixed)
+    notes += [extent] if extent else []
+    return found, len(judged), verdict
 
 
-def _arm(claim: Claim, rows: pd.DataFrame, filters: Mapping, notes: list[str]) -> pd.DataFrame:
-    """Usable rows of an arm; notes how many diverged."""
-    chosen = matching.select(rows, {**claim.on, **filters})
-    chosen = matching.values(chosen, claim.metric) if claim.metric else chosen
-    usable = chosen[chosen["value"].notna()]
-    if len(usable) < len(chosen):
-        arm = f" of {matching.describe(filters)}" if filters else ""
-        notes.append(f"{len(chosen) - len(usable)} diverged{arm} left out")
-    if usable.empty:
-        raise NoData("all diverged")
-    return usable
+def _compared(claim: Claim, rows: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame, int, pd.DataFrame | None]:
+    """On one schedule: a row per cell and replicate with what the claim is about and which side was lost.
+
+    Also how many results have no partner, and the schedule. Diverged cells have a NaN.
+    """
+    arms = []
+    for filters in (claim.of, claim.against) if claim.against else (claim.of,):
+        chosen = matching.select(rows, {**claim.on, **filters})
+        arms.append(matching.values(chosen, claim.metric) if claim.metric else chosen)
+    if claim.against:
+        cells, alone = matching.pair(*arms, {*claim.of, *claim.against, *claim.unmatched, *matching.ARM})
+        if cells.empty:
+            raise NoData(f"no pairs: the arms share no cell ({len(alone)} results without a partner)")
+    else:
+        cells, alone = arms[0].assign(lost=-arms[0]["value"].isna().astype(int)), arms[0].iloc[:0]
+    schedule, longer = matching.one_schedule(cells)
+    notes += longer
+    for arm, filters in zip(arms, (claim.of, claim.against), strict=False):
+        diverged = int(matching.at(arm, schedule)["value"].isna().sum())
+        which = f" of {matching.describe(filters)}" if filters else ""
+        notes += [f"{diverged} diverged{which} left out"] if diverged else []
+    return matching.at(cells, schedule), len(matching.at(alone, schedule)), schedule
 
 
-def _lopsided(claim: Claim, rows: pd.DataFrame, schedule: pd.DataFrame | None) -> int:
-    """Pairs of an equivalence of which one side diverged and the other did not."""
-    flags = []
-    for filters in (claim.of, claim.against):
-        chosen = matching.values(matching.select(rows, {**claim.on, **filters}), claim.metric)
-        flags.append(chosen.assign(value=chosen["value"].isna().astype(float)))
-    pairs, _ = matching.pair(*flags, {*claim.of, *claim.against, *claim.unmatched, *matching.ARM})
-    return int((matching.at(pairs, schedule)["value"] != 0).sum())
+def _replicates(rows: pd.DataFrame, requires: Mapping[str, tuple], notes: list[str]) -> pd.DataFrame:
+    """The rows of the replicates that have all that is required, for a function sees no complete block."""
+    matching.check(rows, requires)
+    complete = []
+    for replicate, one in rows.groupby("replicate"):
+        try:
+            matching.check(one, requires)
+            complete.append(replicate)
+        except NoData as reason:
+            notes.append(f"replicate {replicate} left out: {reason}")
+    if not complete:
+        raise NoData("no replicate has all that is required")
+    return rows[rows["replicate"].isin(complete)]
 
 
-def _cells(claim: Claim, rows: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """One row per cell and replicate with what the claim is about, and the rows without a partner."""
-    of = _arm(claim, rows, claim.of, notes)
-    if not claim.against:
-        return of, None
-    apart = {*claim.of, *claim.against, *claim.unmatched, *matching.ARM}
-    pairs, alone = matching.pair(of, _arm(claim, rows, claim.against, notes), apart)
-    if pairs.empty:
-        raise NoData(f"no pairs: the arms share no cell ({len(alone)} results without a partner)")
-    return pairs, alone
+def _call(claim: Claim, rows: pd.DataFrame, module) -> np.ndarray:
+    function = getattr(module, claim.test, None)
+    if function is None:
+        raise UserError(f"no function {claim.test} in {getattr(module, '__name__', module)}; write it there")
+    return np.asarray(function(claim, rows), dtype=float)
+
+
+def _with_diverged(claim: Claim, cells: pd.DataFrame, groups: Mapping, verdict: Verdict, notes: list[str]) -> Verdict:
+    """The verdict once it is seen what divergence took away (module docstring)."""
+    lost = cells["lost"]
+    if claim.against and lost.any():
+        notes.append(f"diverged in {(lost != 0).sum()} cells whose partner did not")
+    ordered = claim.direction in ORDERS and claim.test in ("difference", "level") and claim.metric in SCORES
+    opposing = lost.eq(-1 if claim.direction in ("greater", "not less") else 1) if ordered else lost.ne(0)
+    favouring = lost.ne(0) & ~opposing
+    if opposing.any() and not claim.some:
+        if claim.test == "equivalence" or (ordered and claim.direction in NO_HARM):
+            return Verdict.NOT_SUPPORTED
+        verdict = Verdict.UNDECIDED if verdict is Verdict.SUPPORTED else verdict
+    if favouring.any() and not claim.every and verdict is Verdict.NOT_SUPPORTED:
+        return Verdict.UNDECIDED
+    gone = set(_groups(claim, cells[cells["value"].isna()])) - set(groups)
+    if gone:
+        notes.append(f"not judged, for it diverged: {' / '.join(sorted(gone))}")
+        if verdict is (Verdict.NOT_SUPPORTED if claim.some else Verdict.SUPPORTED):
+            return Verdict.UNDECIDED
+    return verdict
+
+
+def _groups(claim: Claim, cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The cells of each group that is judged for itself, by its name ("": all)."""
+    by = list(claim.every or claim.some)
+    if not by:
+        return {"": cells}
+    groups = {}
+    for key, group in cells.groupby(by, dropna=False):
+        shown = [f"{value:g}" if isinstance(value, float) else value for value in key]
+        groups[matching.describe({column: [value] for column, value in zip(by, shown, strict=True)})] = group
+    return groups
 
 
 def _effects(claim: Claim, block: pd.DataFrame, cells: pd.DataFrame) -> dict[str, np.ndarray]:
     """Effect per replicate, by name of the group judged for itself ("": all)."""
-    by = list(claim.every or claim.some)
-    for column in [*by, *([claim.over] if claim.over else [])]:
+    for column in [*claim.every, *claim.some, *([claim.over] if claim.over else [])]:
         if column not in cells:
             raise NoData(f"the compared cells have no column {column!r}")
-    grouped = cells.groupby(by, dropna=False) if by else [((), cells)]
     effects = {}
-    for key, group in grouped:
-        shown = [f"{v:g}" if isinstance(v, float) else v for v in key]
-        name = matching.describe({column: [v] for column, v in zip(by, shown, strict=True)})
+    for name, group in _groups(claim, cells).items():
         values = block[group.index].to_numpy()
         effects[name] = _slopes(claim, values, group) if claim.test == "trend" else values.mean(axis=1)
     return effects

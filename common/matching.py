@@ -7,6 +7,7 @@ was run. Pairs and cells are found by equality of all design columns, so no comp
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -18,11 +19,17 @@ from common.errors import UserError
 #: imbalance. A column that starts with "seed" counts as recorded, too.
 RECORDED = frozenset(
     "key study version profile stand_in replicate run learning_rate n_train metric value status train_seconds device "
-    "engine code_version created".split()
+    "engine code_version created lost".split()
 )
 #: What may differ between the two sides of a pair even where a claim does not name it: they say what the arm is.
 ARM = frozenset({"method", "sampler", "prior"})
 AGAINST = " (against)"
+#: How a network was trained, not on what: schedules are compared by the settings they have in common beside these.
+HOW = frozenset({"iterations", "schedule", "precision"})
+#: Share of the settings of the best-covered schedule that a longer one has to have before it is judged instead.
+COVERED = 0.8
+#: Columns that say on what part of the grid a verdict rests; above so many values only the range is given.
+GRID, SHOWN = ("rho", "mu", "to_rho"), 5
 
 
 class NoData(Exception):
@@ -129,37 +136,101 @@ def pair(of: pd.DataFrame, against: pd.DataFrame, apart: Iterable[str]) -> tuple
     Returns
     -------
     pairs : DataFrame
-        Columns of `of`, the `apart` ones of `against` with `AGAINST` behind their names, and `value` = of - against.
+        Columns of `of`, the `apart` ones of `against` with `AGAINST` behind their names, `value` = of - against (NaN
+        where a side diverged) and `lost`: -1 where only `of` diverged, 1 where only `against` did, else 0.
         Where one row has several partners, such as a reference that serves all ratios, each pair is a row.
     alone : DataFrame
-        The rows of either arm that found no partner.
+        The usable rows of either arm that found no partner.
     """
     apart = [column for column in of if column in set(apart)]
+    other = f"value{AGAINST}"
     right = against.rename(columns={column: column + AGAINST for column in [*apart, "value"]})
     match = [column for column in of if column not in apart and column != "value"]
     both = of.merge(right, on=match, how="outer", indicator="_side")
-    paired = both["_side"] == "both"
-    pairs = both[paired]
-    pairs = pairs.assign(value=pairs["value"] - pairs[f"value{AGAINST}"])
-    return pairs.drop(columns=["_side", f"value{AGAINST}"]), both[~paired]
+    paired = both.pop("_side") == "both"
+    pairs, alone = both[paired], both[~paired & both[["value", other]].notna().any(axis=1)]
+    lost = pairs[other].isna().astype(int) - pairs["value"].isna().astype(int)
+    return pairs.assign(value=pairs["value"] - pairs[other], lost=lost).drop(columns=other), alone
 
 
-def one_schedule(cells: pd.DataFrame) -> pd.DataFrame | None:
-    """For each data set the largest number of iterations that at least two replicates have.
+def one_schedule(cells: pd.DataFrame) -> tuple[pd.DataFrame | None, list[str]]:
+    """For each data set the number of iterations to judge: the largest that covers the grid.
 
-    Where none has two, the largest there is. None if the rows do not say their iterations.
+    A setting is covered in two replicates, or in one if no schedule has any in two. The longest schedule is taken that
+    has at least `COVERED` of the settings of the best-covered one, so that the first few cells of a longer schedule do
+    not speak for the whole grid. Diverged cells count as covered: they were run, and a schedule is not to be chosen by
+    how it went.
+
+    Returns
+    -------
+    schedule : DataFrame or None
+        Columns dataset (where `cells` has it) and iterations; None if the rows do not say their iterations.
+    notes : list of str
+        What each longer schedule has so far.
     """
-    if "iterations" not in cells:
-        return None
-    place = [column for column in ("dataset", "iterations") if column in cells]
-    counts = cells.groupby(place, dropna=False)["replicate"].nunique().rename("n").reset_index()
-    ranked = counts.assign(enough=counts["n"] >= 2).sort_values(["enough", "iterations"], na_position="first")[place]
-    return ranked.drop_duplicates("dataset", keep="last") if "dataset" in place else ranked.tail(1)
+    if "iterations" not in cells or not pd.api.types.is_numeric_dtype(cells["iterations"]):
+        return None, []
+    chosen, notes = [], []
+    setting = [column for column in design(cells) if column not in HOW]
+    for dataset, one in cells.groupby("dataset") if "dataset" in cells else [(None, cells)]:
+        number = one.groupby(setting, dropna=False).ngroup().rename("setting")
+        replicates = one.groupby([number, "iterations"])["replicate"].nunique().unstack(fill_value=0)
+        least = min(2, int(replicates.to_numpy().max()))
+        covered = replicates >= least
+        wanted = covered[covered[covered.sum().idxmax()]]
+        taken = max(wanted.columns[wanted.mean() >= COVERED])
+        chosen.append({"dataset": dataset, "iterations": taken} if "dataset" in cells else {"iterations": taken})
+        often = "in two replicates" if least == 2 else "so far"
+        notes += [
+            f"{longer:g} iterations not judged: {wanted[longer].sum()} of {len(wanted)} settings {often}"
+            for longer in wanted.columns[wanted.columns > taken]
+        ]
+    return pd.DataFrame(chosen), notes
 
 
 def at(cells: pd.DataFrame, schedule: pd.DataFrame | None) -> pd.DataFrame:
     """The cells on the schedule that `one_schedule` chose."""
     return cells if schedule is None else cells.merge(schedule, on=list(schedule))
+
+
+def check(judged: pd.DataFrame, requires: Mapping[str, Iterable]) -> None:
+    """Every combination of the required values is in one of the arms judged.
+
+    Raises
+    ------
+    NoData
+        Naming the first combination that is not.
+    """
+    other = [column.removesuffix(AGAINST) for column in judged if column.endswith(AGAINST)]
+    partner = judged.drop(columns=other).rename(columns=lambda column: column.removesuffix(AGAINST))
+    either = pd.concat([judged, partner]) if other else judged
+    for combination in product(*requires.values()) if requires else ():
+        needed = {name: (value,) for name, value in zip(requires, combination, strict=True)}
+        try:
+            select(either, needed)
+        except NoData:
+            raise NoData(f"nothing to judge with {describe(needed)}") from None
+
+
+def extent(judged: pd.DataFrame, fixed: Iterable[str]) -> str:
+    """On what part of the grid a verdict rests: ``on 12 settings (rho 10, 100, 1000, 5000; mu 0.2, 0.5, 0.8)``.
+
+    Columns in `fixed`, of which the claim wants one value, are left out unless they vary.
+    """
+    parts = []
+    columns = [column for name in GRID for column in (name, name + AGAINST) if column in judged]
+    columns = [column for column in columns if pd.api.types.is_numeric_dtype(judged[column])]
+    for column in columns:
+        name, side, _ = column.partition(AGAINST)
+        values = np.unique(judged[column].dropna())
+        # One value still tells how far the grid has got, except 1: no imbalance, or complete resampling.
+        if len(values) < 2 and (side or name in fixed or set(values) <= {1.0}):
+            continue
+        listed = ", ".join(f"{value:g}" for value in values)
+        shown = listed if len(values) <= SHOWN else f"{values[0]:g} to {values[-1]:g}, {len(values)} values"
+        parts.append(f"{'against ' if side else ''}{name} {shown}")
+    n = len(judged[[column for column in ("dataset", "imbalance") if column in judged] + columns].drop_duplicates())
+    return f"on {n} setting{'s' if n > 1 else ''} ({'; '.join(parts)})" if parts else ""
 
 
 def complete_block(cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from common import plots, tables
@@ -66,19 +67,13 @@ def figures(frame: pd.DataFrame) -> dict[str, plots.Chart]:
     partial = reduced(frame)
     if len(partial):
         titles = {method: f"{method} to a smaller ratio" for method in partial["method"].unique()}
-        made["7"] = plots.panels(
-            partial.rename(columns={"mu": "fraction of minority classes"}),
-            "to_rho",
-            "method",
-            hue="fraction of minority classes",
-            ylabel=name,
-            titles=titles,
-        )
+        drawn = partial.assign(minority=partial["mu"].map(minority))
+        made["7"] = plots.panels(drawn, "to_rho", "method", hue="minority", ylabel=name, titles=titles)
     return made
 
 
 def reduced(frame: pd.DataFrame) -> pd.DataFrame:
-    """Figure 7: mean AUC over the ratio after sampling, of those imbalances for which partial sampling was run.
+    """Figure 7: mean AUC over the ratio after sampling, at the highest ratio for which partial sampling was run.
 
     The baseline stands at the original ratio of both samplers.
     """
@@ -86,7 +81,7 @@ def reduced(frame: pd.DataFrame) -> pd.DataFrame:
     partial = rows[rows["to_rho"] > 1]
     if partial.empty:
         return partial
-    rows = rows[rows["rho"].isin(partial["rho"].unique())]
+    rows = rows[rows["rho"] == partial["rho"].max()]
     samplers = [m for m in ("oversampling", "undersampling") if m in set(partial["method"])]
     baseline = rows[rows["method"] == "baseline"]
     ends = [baseline.assign(method=method, to_rho=baseline["rho"]) for method in samplers]
@@ -147,3 +142,45 @@ def wide(frame: pd.DataFrame, metric: str, methods: Iterable[str]) -> pd.DataFra
         parts.append(part.assign(cell=cells))
     table = pd.concat(parts).set_index(["imbalance", "rho", "mu", "method"])["cell"].unstack()
     return table[[method for method in methods if method in table]].reset_index()
+
+
+def gains_by_schedule(frame: pd.DataFrame) -> pd.DataFrame:
+    """Gain in AUC over the baseline, of those cells that were run on more than one schedule.
+
+    Returns
+    -------
+    DataFrame
+        One row a method: cells, mean gain at each number of iterations, share of cells whose gain has the same sign at
+        the shortest and the longest; no rows if every cell was run on one schedule only.
+    """
+    chosen = frame[(frame["metric"] == "auc") & frame["method"].isin(AUC_METHODS) & (frame["to_rho"] == 1)]
+    chosen = chosen[chosen["imbalance"].isin(["step", "linear"]) & (chosen["status"] == "ok")]
+    cell = ["dataset", "selection", "precision", "imbalance", "rho", "mu", "replicate", "iterations"]
+    table = chosen.set_index([*cell, "method"])["value"].unstack()
+    if "baseline" not in table:
+        return pd.DataFrame()
+    gains = table.sub(table["baseline"], axis=0).drop(columns="baseline").stack().unstack("iterations")
+    both = gains.dropna(axis=1, thresh=1).dropna()
+    if both.shape[1] < 2:
+        return pd.DataFrame()
+    rows = []
+    for method, part in both.groupby(level="method", sort=False):
+        means = {f"AUC gain, {int(length):,} iterations": part[length].mean() for length in part}
+        same = (np.sign(part.iloc[:, 0]) == np.sign(part.iloc[:, -1])).mean()
+        rows.append({"method": method, "cells": len(part), **means, "same sign, % of cells": 100 * float(same)})
+    return pd.DataFrame(rows)
+
+
+def cost(frame: pd.DataFrame) -> pd.DataFrame:
+    """Networks, of them diverged, and training time, by data set, device, schedule and sampler.
+
+    Time is that of the network itself: of one process with one thread on a CPU, a share of the group's on a GPU.
+    """
+    cells = frame.drop_duplicates("key").assign(diverged=lambda rows: rows["status"] != "ok")
+    rows = cells.groupby(["dataset", "device", "iterations", "sampler"], as_index=False).agg(
+        networks=("key", "size"),
+        diverged=("diverged", "sum"),
+        hours=("train_seconds", lambda seconds: seconds.sum() / 3600),
+        median=("train_seconds", "median"),
+    )
+    return rows.rename(columns={"median": "seconds a network (median)"})

@@ -1,0 +1,84 @@
+"""Figures and tables of paper 4 on frames made by hand."""
+
+import pandas as pd
+import pytest
+
+from common.studies import systematic_study_figures as figures
+
+
+def row(method, value, metric="auc", **columns):
+    cell = {"dataset": "mnist", "network": "lenet5", "imbalance": "step", "rho": 10.0, "mu": 0.2, "sampler": "none",
+            "to_rho": 1.0, "prior": "", "replicate": 0, "iterations": 2500, "precision": "bf16", "selection": "last",
+            "class_label": -1, "status": "ok", "train_seconds": 3600.0, "device": "cpu"}  # fmt: skip
+    full = {**cell, "method": method, "metric": metric, "value": value, **columns}
+    return {"key": f"{full['sampler']}{full['rho']}{full['to_rho']}{full['replicate']}{full['iterations']}", **full}
+
+
+@pytest.fixture
+def frame():
+    """Two ratios, two replicates, two methods; oversampling is .01 above the baseline, .02 at ratio 100."""
+    rows = [row("baseline", 0.5, metric="recall", class_label=c) for c in range(10)]
+    for replicate in (0, 1):
+        for rho, gain in ((10.0, 0.01), (100.0, 0.02)):
+            shared = {"rho": rho, "replicate": replicate}
+            base = 0.9 + 0.001 * replicate
+            rows += [
+                row("baseline", base, **shared),
+                row("oversampling", base + gain, sampler="oversampling", **shared),
+            ]
+            rows.append(row("baseline", base / 2, metric="accuracy", **shared))
+    return pd.DataFrame(rows)
+
+
+def test_figures_follow_the_data(frame):
+    made = figures.figures(frame)
+    assert set(made) == {"3", "4", "6"}
+    assert [axes.get_title(loc="left") for axes in made["3"].axes] == ["(a) 2 of 10 classes minority"]
+    assert [axes.get_title(loc="left") for axes in made["4"].axes] == ["(a) ratio 10", "(b) ratio 100"]
+
+
+def test_summary_leaves_out_partial_sampling_and_divergence(frame):
+    extra = [
+        row("oversampling", 0.1, sampler="oversampling", to_rho=5.0),
+        row("baseline", 0.1, replicate=2, status="diverged"),
+    ]
+    drawn = figures.summary(pd.concat([frame, pd.DataFrame(extra)]), "auc", figures.AUC_METHODS, "step", ["rho", "mu"])
+    assert drawn.set_index(["rho", "method"])["mean"].round(4).to_dict() == {
+        (10.0, "baseline"): 0.9005, (10.0, "oversampling"): 0.9105,
+        (100.0, "baseline"): 0.9005, (100.0, "oversampling"): 0.9205,
+    }  # fmt: skip
+
+
+def test_figure_7_is_of_one_ratio_with_the_baseline_at_its_end(frame):
+    partial = [row("oversampling", 0.95, sampler="oversampling", rho=rho, to_rho=5.0) for rho in (10.0, 100.0)]
+    frame = pd.concat([frame, pd.DataFrame(partial)])
+    drawn = figures.reduced(frame)
+    assert drawn[["to_rho", "n"]].to_numpy().tolist() == [[1.0, 2], [5.0, 1], [100.0, 2]]
+    assert drawn["mean"].round(4).tolist() == [0.9205, 0.95, 0.9005]
+    assert "7" in figures.figures(frame)
+
+
+def test_gains_compare_schedules_on_the_same_cells_only(frame):
+    assert figures.gains_by_schedule(frame).empty
+    longer = [
+        row("baseline", 0.95, iterations=10_000),
+        row("oversampling", 0.94, sampler="oversampling", iterations=10_000),
+    ]
+    # A second precision must neither be mixed in nor break the table.
+    other = row("baseline", 0.2, precision="fp32")
+    table = figures.gains_by_schedule(pd.concat([frame, pd.DataFrame([*longer, other])])).iloc[0]
+    assert table["method"] == "oversampling" and table["cells"] == 1
+    assert table["AUC gain, 2,500 iterations"] == pytest.approx(0.01)
+    assert table["AUC gain, 10,000 iterations"] == pytest.approx(-0.01)
+    assert table["same sign, % of cells"] == 0
+
+
+def test_cost_counts_networks_once(frame):
+    table = figures.cost(frame).set_index("sampler")
+    assert table.loc["none", ["networks", "hours", "diverged"]].tolist() == [4, 4.0, 0]
+
+
+def test_wide_is_a_row_an_imbalance(frame):
+    table = figures.wide(frame, "auc", figures.AUC_METHODS)
+    assert table[["imbalance", "rho"]].to_numpy().tolist() == [["step", 10.0], ["step", 100.0]]
+    assert table["oversampling"].iloc[0].startswith("0.9105 [")
