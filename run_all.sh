@@ -17,7 +17,7 @@ satisfied() { (cd "$root" && "$1" -m common.environment --check 2>/dev/null); }
 # stand-ins there for versions that are not active, and Debian's python3 lacks venv until python3-venv is installed.
 find_python() {
   local candidate probe='import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
-  for candidate in python3.13 python3.12 python3.11 python3 python; do
+  for candidate in python python3 python3.13 python3.12 python3.11; do
     if "$candidate" -c "$probe" 2>/dev/null; then
       command -v "$candidate"
       return
@@ -63,7 +63,7 @@ run_tests() {
   # shellcheck disable=SC2064  # the folder's name as it is now
   trap "rm -rf '$scratch'" EXIT
   cd "$root"
-  # Tests leave alone what was measured here; only notebooks run as they are keep their demo cells in .store/.
+  # Tests leave alone what was measured and rendered here.
   export IMBALANCE_STORE=$scratch/store IMBALANCE_REPORTS=$scratch/reports
   # One thread each: pytest, papermill's kernels and the trainings inside them would fight over the cores.
   export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1

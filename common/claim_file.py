@@ -39,7 +39,7 @@ class Claim:
     of, against, on : filters
         The two arms, and what holds for both. Column to tuple of wanted values.
     requires : filters
-        For every combination of these values there must be a result, else the verdict is 'no data'.
+        For every combination of these values there must be a result among those judged, else the verdict is 'no data'.
     direction, margin, value : str, float, float
         See `TESTS`; `value` is what a level is compared with.
     over, scale : str
@@ -107,6 +107,8 @@ class Claim:
     def _problem(self) -> str:
         """What is wrong with how the fields go together, or ""."""
         if self.test.startswith(FUNCTION):
+            if self.every or self.some:
+                return f"every and some do not go with {self.test}; let the function say what it takes together"
             return "" if self.direction in ("", *ORDERS) else f"direction {self.direction!r}; expected {_any(ORDERS)}"
         if self.test not in TESTS:
             return f"unknown test {self.test!r}; expected {_any(TESTS)}, or {FUNCTION}... for a function of the study"

@@ -14,8 +14,8 @@ interval is taken over replicates (`common.statistics`).
   no harm (equivalence, not less, not greater), the claim is not supported; any other is undecided at best. If it speaks
   for a claim that the rest refutes, the verdict is undecided. Where it may speak either way (a trend, a flat or equal
   level, a function of the study, a metric of which more is not better) it counts as against. A group that divergence
-  left empty is not judged, so `every` is not supported and `some` not refuted. Divergence on both sides of a pair, or
-  of a group that `some` does not need, changes nothing; where nothing is left there is no data.
+  left empty is not judged, so `every` is not supported and `some` not refuted. What diverged on both sides of a pair
+  says nothing, nor does a loss undo the one group that `some` needs. Where nothing is left there is no data.
 - The note ends with the settings that were judged.
 """
 
@@ -162,16 +162,18 @@ def _compared(claim: Claim, rows: pd.DataFrame, notes: list[str]) -> tuple[pd.Da
 def _replicates(rows: pd.DataFrame, requires: Mapping[str, tuple], notes: list[str]) -> pd.DataFrame:
     """The rows of the replicates that have all that is required, for a function sees no complete block."""
     matching.check(rows, requires)
-    complete = []
+    lacking = {}
     for replicate, one in rows.groupby("replicate"):
         try:
             matching.check(one, requires)
-            complete.append(replicate)
         except NoData as reason:
-            notes.append(f"replicate {replicate} left out: {reason}")
-    if not complete:
-        raise NoData("no replicate has all that is required")
-    return rows[rows["replicate"].isin(complete)]
+            lacking[replicate] = reason
+    if lacking:
+        total, reason = rows["replicate"].nunique(), next(iter(lacking.values()))
+        if len(lacking) == total:
+            raise NoData(f"no replicate has all that is required, first: {reason}")
+        notes.append(f"{len(lacking)} of {total} replicates left out: {reason}")
+    return rows[~rows["replicate"].isin(lacking)]
 
 
 def _call(claim: Claim, rows: pd.DataFrame, module) -> np.ndarray:

@@ -177,7 +177,7 @@ def one_schedule(cells: pd.DataFrame) -> tuple[pd.DataFrame | None, list[str]]:
         replicates = one.groupby([number, "iterations"])["replicate"].nunique().unstack(fill_value=0)
         least = min(2, int(replicates.to_numpy().max()))
         covered = replicates >= least
-        wanted = covered[covered[covered.sum().idxmax()]]
+        wanted = covered[covered[covered.sum()[::-1].idxmax()]]  # from behind: of equal ones the longest
         taken = max(wanted.columns[wanted.mean() >= COVERED])
         chosen.append({"dataset": dataset, "iterations": taken} if "dataset" in cells else {"iterations": taken})
         often = "in two replicates" if least == 2 else "so far"

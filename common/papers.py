@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common.errors import UserError
-
 
 @dataclass(frozen=True)
 class Paper:
@@ -72,11 +70,3 @@ PAPERS = (
         2021,
     ),
 )
-
-
-def by_stem(stem: str) -> Paper:
-    """The paper called `stem`; raises `UserError` that lists the stems if there is none."""
-    for paper in PAPERS:
-        if paper.stem == stem:
-            return paper
-    raise UserError(f"no paper {stem!r}; there are {', '.join(paper.stem for paper in PAPERS)}")

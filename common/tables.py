@@ -64,7 +64,7 @@ def effect(value, low=None, high=None, digits: int = 3, sign: bool = False) -> M
     written = Markup("+") * bool(sign and round(value, digits) > 0) + text(float(value), digits)
     if low is None or high is None or pd.isna(low) or pd.isna(high):
         return written
-    return written + Markup(" [{}, {}]").format(text(float(low), digits), text(float(high), digits))
+    return written + Markup(" [{},\N{NO-BREAK SPACE}{}]").format(text(float(low), digits), text(float(high), digits))
 
 
 def verdict(name: str) -> Html:

@@ -271,7 +271,7 @@ def test_index_and_ledger(index):
         assert target or "=" in fragment or soup.find(id=fragment)
     rows = [(row["data-paper"], row["data-verdict"]) for row in soup.select(".ledger tbody tr")]
     assert rows == [("1", "supported"), ("1", "not supported"), ("2", "no data"), ("2", "no data")]
-    assert "−0.100 [−0.100, −0.100]" in soup.find("table").get_text()
+    assert "−0.100 [−0.100,\N{NO-BREAK SPACE}−0.100]" in soup.find("table").get_text()
     assert ATTACK in soup.find("table").get_text() and len(soup.find_all("script")) == 1
     ledger = pd.read_csv(index.parent / "claims.csv")
     assert ledger["verdict"].tolist() == ["supported", "not supported", "no data", "no data"]

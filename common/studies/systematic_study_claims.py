@@ -45,10 +45,13 @@ def claim_hundredfold(claim, rows):
 
 
 def claim_straight(claim, rows):
-    """R squared of the score's least-squares line over rho (section 4.1)."""
-    return np.array(
-        [np.corrcoef(one["rho"], one["value"])[0, 1] ** 2 for _, one in rows.groupby("replicate") if len(one) > 2]
-    )
+    """R squared of the score's least-squares line over rho, 0 if the line does not fall (section 4.1)."""
+    effects = []
+    for _, one in rows.groupby("replicate"):
+        if len(one) > 2:
+            falls = np.cov(one["rho"], one["value"])[0, 1] < 0  # also spares a constant score its undefined R squared
+            effects.append(np.corrcoef(one["rho"], one["value"])[0, 1] ** 2 if falls else 0.0)
+    return np.array(effects)
 
 
 def claim_spread(claim, rows):
