@@ -191,17 +191,18 @@ def _with_diverged(claim: Claim, cells: pd.DataFrame, groups: Mapping, verdict: 
     ordered = claim.direction in ORDERS and claim.test in ("difference", "level") and claim.metric in SCORES
     opposing = lost.eq(-1 if claim.direction in ("greater", "not less") else 1) if ordered else lost.ne(0)
     favouring = lost.ne(0) & ~opposing
+    gone = sorted(set(_groups(claim, cells[cells["value"].isna()])) - set(groups))
+    if gone:
+        more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+        notes.append(f"not judged, for it diverged: {' / '.join(gone[:3])}{more}")
     if opposing.any() and not claim.some:
         if claim.test == "equivalence" or (ordered and claim.direction in NO_HARM):
             return Verdict.NOT_SUPPORTED
         verdict = Verdict.UNDECIDED if verdict is Verdict.SUPPORTED else verdict
     if favouring.any() and not claim.every and verdict is Verdict.NOT_SUPPORTED:
         return Verdict.UNDECIDED
-    gone = set(_groups(claim, cells[cells["value"].isna()])) - set(groups)
-    if gone:
-        notes.append(f"not judged, for it diverged: {' / '.join(sorted(gone))}")
-        if verdict is (Verdict.NOT_SUPPORTED if claim.some else Verdict.SUPPORTED):
-            return Verdict.UNDECIDED
+    if gone and verdict is (Verdict.NOT_SUPPORTED if claim.some else Verdict.SUPPORTED):
+        return Verdict.UNDECIDED
     return verdict
 
 
@@ -266,10 +267,14 @@ def _decide(claim: Claim, groups: Mapping[str, np.ndarray], notes: list[str]) ->
         supported, refuted, pick = any(h is True for h in surely), all(h is False for h in holds), max
     else:
         supported, refuted, pick = all(h is True for h in holds), any(h is False for h in surely), min
-    name = pick(found, key=lambda group: _favour(claim, found[group].estimate))
+    # The group on which the verdict hangs: first by what its interval says, then by its estimate.
+    held = dict(zip(found, [(False, None, True).index(h) for h in holds], strict=True))
+    name = pick(found, key=lambda group: (held[group], _favour(claim, found[group].estimate)))
+    verdict = Verdict.SUPPORTED if supported else Verdict.NOT_SUPPORTED if refuted else Verdict.UNDECIDED
     if name:
         notes.append(f"{'most' if claim.some else 'least'} favourable of {len(groups)}: {name}")
-    verdict = Verdict.SUPPORTED if supported else Verdict.NOT_SUPPORTED if refuted else Verdict.UNDECIDED
+        if verdict is Verdict.UNDECIDED and _holds(claim, found[name]) is not None:
+            notes.append(f"undecided at the level corrected for {len(groups)} groups")
     return found[name], verdict
 
 

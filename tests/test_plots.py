@@ -199,8 +199,8 @@ def test_verdict_table():
     html = plots.verdict_table(verdicts())
     assert "<script>" not in html
     for shown in (
-        "+0.020 [0.010, 0.030]",
-        "−0.010 [−0.020, −0.001]",
+        "+0.020 [0.010,\N{NO-BREAK SPACE}0.030]",
+        "−0.010 [−0.020,\N{NO-BREAK SPACE}−0.001]",
         "✓",
         "✗",
         "equivalence, margin 0.01",
@@ -220,7 +220,7 @@ def test_comparison_table():
     )
     ours = pd.DataFrame({"method": ["baseline"], "mean": [0.97], "low": [0.96], "high": [0.98], "n": [5]})
     html = plots.comparison_table(published, ours)
-    assert "0.970 [0.960, 0.980]" in html and "−0.020" in html
+    assert "0.970 [0.960,\N{NO-BREAK SPACE}0.980]" in html and "−0.020" in html
     assert ">0<" in html  # not run: n = 0
     assert "ours − paper" not in plots.comparison_table(published, ours, difference=False)
     with pytest.raises(UserError, match=r"ours has several rows for \{'method': 'baseline'\}"):
