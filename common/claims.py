@@ -248,13 +248,15 @@ def _slopes(claim: Claim, values: np.ndarray, cells: pd.DataFrame) -> np.ndarray
 
 
 def _shortened(schedule: pd.DataFrame | None, full: Mapping[str, int]) -> list[str]:
-    if schedule is None or "dataset" not in schedule:
-        return []
-    return [
-        f"shortened schedule: {row.iterations:g} of {full[row.dataset]:g} iterations"
-        for row in schedule.itertuples()
-        if row.iterations < full.get(row.dataset, 0)
-    ]
+    return (
+        []
+        if schedule is None or "dataset" not in schedule
+        else [
+            f"shortened schedule: {row.iterations:g} of {full[row.dataset]:g} iterations"
+            for row in schedule.itertuples()
+            if row.iterations < full.get(row.dataset, 0)
+        ]
+    )
 
 
 def _decide(claim: Claim, groups: Mapping[str, np.ndarray], notes: list[str]) -> tuple[Interval, Verdict]:
@@ -267,9 +269,13 @@ def _decide(claim: Claim, groups: Mapping[str, np.ndarray], notes: list[str]) ->
         supported, refuted, pick = any(h is True for h in surely), all(h is False for h in holds), max
     else:
         supported, refuted, pick = all(h is True for h in holds), any(h is False for h in surely), min
-    # The group on which the verdict hangs: first by what its interval says, then by its estimate.
-    held = dict(zip(found, [(False, None, True).index(h) for h in holds], strict=True))
-    name = pick(found, key=lambda group: (held[group], _favour(claim, found[group].estimate)))
+    # The group on which the verdict hangs: first by what its intervals say, then by its estimate.
+    order = (False, None, True).index
+    rank = {
+        name: (order(h), order(s), _favour(claim, found[name].estimate))
+        for name, h, s in zip(found, holds, surely, strict=True)
+    }
+    name = pick(rank, key=rank.get)
     verdict = Verdict.SUPPORTED if supported else Verdict.NOT_SUPPORTED if refuted else Verdict.UNDECIDED
     if name:
         notes.append(f"{'most' if claim.some else 'least'} favourable of {len(groups)}: {name}")

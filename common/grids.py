@@ -24,14 +24,19 @@ from common import paths
 from common.errors import UserError
 
 PROFILES = ("demo", "reduced", "paper")
+ENTRY = ("run", "parameters", "grid", "optional")
 
 
 @dataclass(frozen=True)
 class GridRun:
-    """One execution of a notebook: its name within the profile, and what differs from the notebook's defaults."""
+    """One execution of a notebook: its name within the profile, and what differs from the notebook's defaults.
+
+    An optional one is left out, and that is said, where its data set cannot be had.
+    """
 
     name: str
     parameters: dict[str, Any] = field(default_factory=dict)
+    optional: bool = False
 
 
 def unknown(what: str, value: str, known: Iterable[str]) -> UserError:
@@ -96,13 +101,15 @@ def expand(profile: str, stem: str, overrides: Mapping | None = None, folder: Pa
         if not isinstance(entry, dict):
             raise UserError(f"{where}: {entry!r}; expected {{run, parameters, grid}}")
         for key in entry:
-            if key not in ("run", "parameters", "grid"):
-                raise UserError(f"{where}: {unknown('key', key, ('run', 'parameters', 'grid'))}")
+            if key not in ENTRY:
+                raise UserError(f"{where}: {unknown('key', key, ENTRY)}")
         name, fixed, grid = entry.get("run"), entry.get("parameters") or {}, entry.get("grid") or {}
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
             raise UserError(f"{where}: run {name!r}; expected a name of letters, digits, - and _")
         if not isinstance(fixed, dict) or not isinstance(grid, dict):
             raise UserError(f"{where}: {name}: parameters and grid map names to values")
+        if not isinstance(entry.get("optional", False), bool):
+            raise UserError(f"{where}: {name}: optional {entry['optional']!r}; expected true or false")
         for axis, values in grid.items():
             if not isinstance(values, list) or not values:
                 raise UserError(f"{where}: {name}: grid {axis!r} is {values!r}; expected a list of values")
@@ -112,7 +119,7 @@ def expand(profile: str, stem: str, overrides: Mapping | None = None, folder: Pa
         for point in itertools.product(*grid.values()):
             suffix = "".join("-" + re.sub(r"[^A-Za-z0-9.]+", "_", str(value)).strip("_") for value in point)
             parameters = {**fixed, **dict(zip(grid, point, strict=True)), **overrides}
-            runs.append(GridRun(name + suffix, parameters))
+            runs.append(GridRun(name + suffix, parameters, entry.get("optional", False)))
     names = [run.name for run in runs]
     for name in names:
         if names.count(name) > 1:

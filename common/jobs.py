@@ -7,7 +7,8 @@ import importlib
 import os
 import pkgutil
 import re
-from dataclasses import dataclass, field
+import sys
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -104,6 +105,8 @@ class Job:
         The run's cells; None for a notebook without a study.
     last : bool
         The stem's last run, which renders its page.
+    optional : bool
+        Whether it is left out where its data set cannot be had.
     """
 
     paper: Replication
@@ -113,6 +116,7 @@ class Job:
     options: dict[str, Any] = field(default_factory=dict)
     study: Any = None
     last: bool = False
+    optional: bool = False
 
     def __str__(self) -> str:
         return f"{self.paper}.{self.run}"
@@ -135,14 +139,25 @@ def plan(profile: str, arguments: argparse.Namespace) -> list[Job]:
             raise UserError(f"{paper}: no runs in profile {profile!r} of grids.yaml")
         for run in runs:
             parameters = grids.check(run.parameters, kinds, f"grids.yaml: {profile}: {paper.stem}: {run.name}")
-            found.append(build(paper, run.name, profile, parameters, options, last=run is runs[-1]))
+            found.append(replace(build(paper, run.name, profile, parameters, options), optional=run.optional))
     if not found:
         raise UserError(f"profile {profile!r}: no notebook in {notebooks_root()} has runs in it")
     # Loading data comes last, because it can take long: all that is quick to tell has been told by now.
-    for job in found:
-        if job.study is not None:
-            check_data(job.study)
-    return found
+    found = [job for job in found if job.study is None or _has_data(job)]
+    last = {job.paper.stem: job for job in found}
+    return [replace(job, last=job is last[job.paper.stem]) for job in found]
+
+
+def _has_data(job: Job) -> bool:
+    """Whether the job's data sets can be had; for a job that is not optional, `UserError` if not."""
+    try:
+        check_data(job.study)
+    except UserError as error:
+        if not job.optional:
+            raise
+        print(f"{job}: left out: {' '.join(str(error).split())}", file=sys.stderr)
+        return False
+    return True
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -210,11 +225,11 @@ def parameter_types(paper: Replication) -> dict[str, Any]:
     return {**own, **parameters, "workers": int}
 
 
-def build(paper: Replication, run: str, profile: str, parameters: dict, options: dict, last: bool = False) -> Job:
+def build(paper: Replication, run: str, profile: str, parameters: dict, options: dict) -> Job:
     """The job of one run; `UserError` from the study for a value that cannot be run."""
     if not paper.study:
         cell = grids.notebook_types(paper.notebook)
-        return Job(paper, run, profile, parameters, {k: v for k, v in options.items() if k in cell}, None, last)
+        return Job(paper, run, profile, parameters, {k: v for k, v in options.items() if k in cell})
     from common import study
 
     if "workers" in parameters:
@@ -223,7 +238,7 @@ def build(paper: Replication, run: str, profile: str, parameters: dict, options:
     module = paper.module()
     fields = grids.field_types(module.Parameters)
     cells = study.Run(module, {name: value for name, value in parameters.items() if name in fields}, options)
-    return Job(paper, run, profile, parameters, options, cells, last)
+    return Job(paper, run, profile, parameters, options, cells)
 
 
 def check_data(run: Any) -> None:

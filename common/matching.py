@@ -84,7 +84,9 @@ def select(rows: pd.DataFrame, filters: Mapping[str, Iterable]) -> pd.DataFrame:
     NoData
         If a column does not exist or no row is left.
     """
-    chosen = np.ones(len(rows), dtype=bool)
+    if rows.empty:
+        raise NoData("no results")
+    chosen, used = np.ones(len(rows), dtype=bool), {}
     for name, wanted in filters.items():
         if name not in rows:
             raise NoData(f"the results have no column {name!r}")
@@ -95,10 +97,10 @@ def select(rows: pd.DataFrame, filters: Mapping[str, Iterable]) -> pd.DataFrame:
         else:
             fits = rows[name].isin(["" if w is None else str(w) for w in wanted])
         chosen &= fits.to_numpy(dtype=bool)
-    rows = rows[chosen]
-    if rows.empty:
-        raise NoData(f"no results with {describe(filters)}" if filters else "no results")
-    return rows
+        used[name] = wanted
+        if not chosen.any():  # named up to here: what was not run at all is not looked for in detail
+            raise NoData(f"no results with {describe(used)}")
+    return rows[chosen]
 
 
 def values(rows: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -131,6 +131,40 @@ def test_folds_that_share_images_get_the_wider_interval():
     assert corrected.high - corrected.low == pytest.approx((naive.high - naive.low) * np.sqrt(1.25 / 0.25))
 
 
+@pytest.mark.parametrize("other", [{"imbalance": "linear"}, {"iterations": 10_000}])
+def test_what_a_claim_requires_has_to_be_judged(other):
+    step = UP.assign(imbalance="step", iterations=2500)
+    third = UP[UP["method"] == "better"].assign(imbalance="step", iterations=2500, method="third")
+    rivals = {"against": {"method": ["plain", "third"]}, "on": {"imbalance": "step"}, "every": "method (against)"}
+    required = rivals | {"requires": {"method": ["plain", "third"]}, "direction": "not less", "margin": 0.001}
+    assert judge(pd.concat([step, third]), **required).verdict == "supported"
+    row = judge(pd.concat([step, third[third["rho"] == 10].assign(**other)]), **required)
+    assert row.verdict == "no data" and "nothing to judge with method = third" in row.verdict_note
+
+
+def test_a_function_gets_the_replicates_that_have_what_is_required():
+    module = SimpleNamespace(claim_mean=lambda claim, rows: rows.groupby("replicate")["value"].mean())
+    found = {"test": "claim_mean", "of": None, "against": None, "on": {"method": "better"}}
+    frame = UP[(UP["replicate"] > 0) | (UP["rho"] == 10)]
+    row = judge(frame, module, requires={"rho": [10, 100]}, **found)
+    assert row.n == 3 and "1 of 4 replicates left out: nothing to judge with rho = 100" in row.verdict_note
+    assert judge(frame, module, requires={"rho": [10, 5000]}, **found).verdict == "no data"
+
+
+@pytest.mark.parametrize(
+    ("rhos", "changes", "note"),
+    [
+        ((10, 100), {}, "on 4 settings (rho 10, 100; mu 0.2, 0.8)"),
+        ((10, 100), {"on": {"rho": 10}}, "on 2 settings (mu 0.2, 0.8)"),
+        ((10,), {}, "on 2 settings (rho 10; mu 0.2, 0.8)"),
+        ((1, 2, 3, 4, 5, 6), {"on": {"mu": 0.2}}, "on 6 settings (rho 1 to 6, 6 values)"),
+        ((10,), {"on": {"rho": 10, "mu": 0.2}}, ""),
+    ],
+)
+def test_a_verdict_says_on_what_it_rests(rhos, changes, note):
+    assert judge(results(lambda rho, mu: 0.01, rhos=rhos), **changes).verdict_note == note
+
+
 # -- which rows meet ---------------------------------------------------------------------------------------------------
 
 
@@ -192,6 +226,58 @@ def test_what_diverges_where_its_partner_does_not_is_not_equivalent(method, verd
     assert ("diverged in 4 cells whose partner did not" in row.verdict_note) == (verdict == "not supported")
 
 
+@pytest.mark.parametrize(
+    ("method", "direction", "effect", "verdict"),
+    [
+        ("better", "greater", 0.01, "undecided"),  # the cells left out may be those where it is not
+        ("plain", "greater", 0.01, "supported"),
+        ("better", "not less", 0.01, "not supported"),  # diverging is harm
+        ("better", "not greater", -0.01, "supported"),  # but no advantage
+        ("plain", "not greater", -0.01, "not supported"),
+        ("better", "less", -0.01, "supported"),
+        ("plain", "less", -0.01, "undecided"),
+        ("better", "less", 0.01, "undecided"),  # what the rest refutes, what was left out may show
+        ("better", "greater", -0.01, "not supported"),
+    ],
+)
+def test_a_verdict_does_not_rest_on_leaving_out_what_diverged(method, direction, effect, verdict):
+    frame = results(lambda rho, mu: effect)
+    frame.loc[(frame["method"] == method) & (frame["rho"] == 100) & (frame["mu"] == 0.8), "status"] = "diverged"
+    assert judge(frame, direction=direction, margin=0.001).verdict == verdict
+
+
+def test_a_flat_trend_or_an_equal_level_that_lost_cells_is_undecided():
+    same = results(lambda rho, mu: 0.0, mus=(0.2, 0.5, 0.8))
+    lost = same.assign(status=np.where((same["method"] == "better") & (same["mu"] == 0.8), "diverged", "ok"))
+    flat = {"test": "trend", "over": "mu", "direction": "flat", "margin": 0.01}
+    level = {"test": "level", "against": None, "value": 0.88, "direction": "equal", "margin": 0.05}
+    for changes in (flat, flat | {"against": None}, level):
+        assert judge(same, **changes).verdict == "supported"
+        assert judge(lost, **changes).verdict == "undecided"
+
+
+def test_a_group_that_diverged_is_not_forgotten():
+    def judged(effect, **changes):
+        frame = results(lambda rho, mu: effect)
+        frame.loc[frame["rho"] == 100, "status"] = "diverged"  # on both sides: no pair is lopsided
+        return judge(frame, **changes)
+
+    row = judged(0.01, every="rho")
+    assert row.verdict == "undecided" and "not judged, for it diverged: rho = 100" in row.verdict_note
+    assert judged(-0.01, every="rho").verdict == "not supported"
+    assert judged(0.01, some="rho").verdict == "supported"
+    assert judged(-0.01, some="rho").verdict == "undecided"
+
+
+def test_the_group_shown_is_the_one_that_decides():
+    frame = results(lambda rho, mu: 0.001 if rho == 10 else 0.01)
+    wide = (frame["rho"] == 100) & (frame["method"] == "better")
+    frame.loc[wide, "value"] += np.resize([-0.05, 0.05], wide.sum()) * (frame.loc[wide, "replicate"] % 2 * 2 - 1)
+    frame.loc[wide, "value"] += 0.02 * (frame.loc[wide, "replicate"] - 1.5)
+    row = judge(frame, every="rho")
+    assert row.verdict == "undecided" and "least favourable of 2: rho = 100" in row.verdict_note and row.low < 0
+
+
 def test_nothing_but_diverged_rows():
     row = judge(UP.assign(status="diverged"))
     assert row.verdict == "no data" and "diverged" in row.verdict_note
@@ -218,7 +304,28 @@ def test_schedules_are_never_mixed():
     # One replicate of the full schedule gives no interval, so the shorter one is judged, and says so.
     row = judge(pd.concat([short, UP[UP["replicate"] == 0]]), full={"mnist": 10_000})
     assert row.verdict == "not supported" and row.n == 4
-    assert row.verdict_note == "shortened schedule: 2500 of 10000 iterations"
+    assert row.verdict_note == (
+        "10000 iterations not judged: 0 of 4 settings in two replicates; shortened schedule: 2500 of 10000 iterations; "
+        "on 4 settings (rho 10, 100; mu 0.2, 0.8)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rhos", "judged"), [((10,), 2500), ((10, 100, 250, 500), 10_000), ((10, 100, 250, 500, 1000, 2500), 10_000)]
+)
+def test_a_longer_schedule_is_judged_once_it_covers_the_grid(rhos, judged):
+    short = results(lambda rho, mu: -0.05, rhos=(10, 100, 250, 500, 1000), iterations=2500)
+    row = judge(pd.concat([short, results(lambda rho, mu: 0.01, replicates=range(2), rhos=rhos)]))
+    assert row.verdict == ("supported" if judged == 10_000 else "not supported")
+    assert row.n == (2 if judged == 10_000 else 4) and row.cells == 2 * (len(rhos) if judged == 10_000 else 5)
+    assert ("10000 iterations not judged: 2 of 10 settings" in row.verdict_note) == (judged == 2500)
+
+
+def test_a_longer_schedule_is_not_passed_over_for_what_diverged_in_it():
+    long = UP.assign(status=np.where((UP["method"] == "better") & (UP["rho"] == 100), "diverged", "ok"))
+    short = results(lambda rho, mu: 0.01, iterations=2500)
+    row = judge(pd.concat([short, long]))
+    assert row.cells == 2 and row.verdict == "undecided" and "8 diverged of method = better" in row.verdict_note
 
 
 def test_a_level_from_a_shortened_schedule_has_no_verdict():

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from common import grids, jobs
+from common import cli, grids, jobs
 from common.errors import UserError
 
 
@@ -153,10 +153,34 @@ def test_sizes_of_the_systematic_study():
     for profile in ("reduced", "paper"):
         for run in grids.expand(profile, paper.stem):
             sizes[profile, run.name] = len(jobs.build(paper, run.name, profile, run.parameters, {}).study.cells)
+    table_4 = {("paper", f"table-4-{name}-{r}"): 3 for name in ("imagenet", "tiny_imagenet") for r in range(3)}
+    table_4 |= {("paper", f"table-4-mu1-{name}"): 4 for name in ("imagenet", "tiny_imagenet")}
+    table_4 |= {("paper", f"table-4-mu8-{name}"): 3 for name in ("imagenet", "tiny_imagenet")}
     assert sizes == {
         ("reduced", "original"): 5,
+        ("reduced", "cifar10-short"): 3,
         ("reduced", "reduced-ratios"): 3 * 3 * 2 * 3,
         ("reduced", "grid"): 3 * (1 + 4 * 3 * 4 + 2 * 4),
+        ("paper", "cifar10"): 8 * (1 + (4 * 3 + 4) * 3),
+        ("paper", "convergence"): 8 * 3,
         ("paper", "reduced-ratios"): 50 * 9 * 2 * 9,
         ("paper", "full"): 50 * (2 + 9 * 9 * 3 + 9 * 3),
+        **table_4,
     }
+
+
+def test_an_optional_run_without_its_data_is_left_out_and_said_so(monkeypatch, capsys):
+    def check_data(study):
+        if study.parameters.dataset in missing:
+            raise UserError(f"{study.parameters.dataset}: not found")
+
+    monkeypatch.setattr(jobs, "check_data", check_data)
+    arguments = cli.parse(["reduced", "--no-notebook"])[2]
+    missing = {"cifar10"}
+    planned = jobs.plan("reduced", arguments)
+    assert [job.run for job in planned] == ["original", "reduced-ratios", "grid"]
+    assert [job.last for job in planned] == [False, False, True]
+    assert "cifar10-short: left out: cifar10: not found" in capsys.readouterr().err
+    missing = {"mnist"}
+    with pytest.raises(UserError, match="mnist: not found"):
+        jobs.plan("reduced", arguments)
