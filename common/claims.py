@@ -60,7 +60,8 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
     frame : DataFrame
         Result frame (docs/architecture.md); may be empty.
     study_module : module or None
-        Where ``claim_<name>`` functions are, and optionally NOT_DESIGN: columns the study adds that only record.
+        Where ``claim_<name>`` functions are, and optionally NOT_DESIGN: columns the study adds that only record, and
+        Cell, for the defaults of fields that older results lack.
     full_iterations : dict or None
         Iterations of the paper's schedule by data set; None: the module's FULL_ITERATIONS.
 
@@ -77,7 +78,8 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
     """
     if full_iterations is None:
         full_iterations = getattr(study_module, "FULL_ITERATIONS", {})
-    rows = matching.tidy(frame, getattr(study_module, "NOT_DESIGN", ())) if len(frame) else None
+    recorded, cell = getattr(study_module, "NOT_DESIGN", ()), getattr(study_module, "Cell", None)
+    rows = matching.tidy(frame, recorded, cell) if len(frame) else None
     return pd.DataFrame([_row(claim, rows, study_module, full_iterations) for claim in claims], columns=_COLUMNS)
 
 

@@ -48,6 +48,31 @@ def page(job: jobs.Job) -> Path:
     return jobs.reports_root() / job.profile / f"{job.paper}.html"
 
 
+def settled(job: jobs.Job) -> bool:
+    """Whether running the job again would change nothing.
+
+    All its cells are in the store; and if it renders the page, that was made with the same parameters, after anything
+    it shows had last changed.
+    """
+    import yaml
+
+    if job.study is None or job.options.get("refresh") or job.study.missing():
+        return False
+    if not job.last:
+        return True
+    try:
+        before = yaml.safe_load(output(job).with_suffix(".yaml").read_text(encoding="utf-8"))["parameters"]
+        made = page(job).stat().st_mtime
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return False
+    asked = {name: value for name, value in {**job.options, **job.parameters}.items() if name != "data"}
+    before.pop("time_budget", None)
+    store = job.study.store
+    shown = [job.paper.notebook, *(p for p in (paths.ROOT / "common").rglob("*") if "__pycache__" not in p.parts)]
+    shown += [store.root / job.paper.stem, *store.committed.glob("*.parquet")]
+    return before == asked and made > max(path.stat().st_mtime for path in shown if path.exists())
+
+
 def start(job: jobs.Job, slots: int, seconds: float = math.inf) -> Started:
     """Start the child of a run; `slots` runs share the cores, `seconds` are left of the time budget."""
     import yaml

@@ -7,6 +7,7 @@ was run. Pairs and cells are found by equality of all design columns, so no comp
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields
 from itertools import product
 
 import numpy as np
@@ -36,10 +37,11 @@ class NoData(Exception):
     """The results cannot speak to the claim; the message says what is missing."""
 
 
-def tidy(frame: pd.DataFrame, recorded: Iterable[str] = ()) -> pd.DataFrame:
+def tidy(frame: pd.DataFrame, recorded: Iterable[str] = (), cell: type | None = None) -> pd.DataFrame:
     """Rows on real data with comparable design columns; the value of a diverged row is NaN.
 
-    Numbers are rounded to ten digits, because mu = 0.3 may have been computed; a missing text is "".
+    Numbers are rounded to ten digits, because mu = 0.3 may have been computed; a missing text is "". What is missing of
+    a field of the study's `cell` has the field's default: it is a result from before that field was added.
 
     Raises
     ------
@@ -51,6 +53,8 @@ def tidy(frame: pd.DataFrame, recorded: Iterable[str] = ()) -> pd.DataFrame:
             raise UserError(f"results have no column {column!r}; expected the result frame of docs/architecture.md")
     if "stand_in" in frame:
         frame = frame[~frame["stand_in"].fillna(False).astype(bool)]
+    added = {f.name: f.default for f in fields(cell) if f.default is not MISSING} if cell else {}
+    frame = frame.fillna({name: default for name, default in added.items() if name in frame and default is not None})
     value = pd.to_numeric(frame["value"]).astype(float)
     usable = np.isfinite(value) & (frame["status"].eq("ok") if "status" in frame else True)
     columns = {"metric": frame["metric"].astype(str), "replicate": frame["replicate"], "value": value.where(usable)}

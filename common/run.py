@@ -196,6 +196,9 @@ def run_notebooks(planned: list[jobs.Job], deadline: float, slots: int) -> list[
                 if deadline <= time.monotonic():
                     outcomes[job] = Outcome(job, f"not started, {GO_ON}")
                     continue
+                if execution.settled(job):
+                    outcomes[job] = Outcome(job, "done before", report=execution.page(job) if job.last else None)
+                    continue
                 if running:
                     time.sleep(STAGGER)
                 line.say(f"{job}: started ({len(planned) - len(waiting)} of {len(planned)})")

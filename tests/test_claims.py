@@ -1,5 +1,6 @@
 """Claims: every test and verdict on small frames with a known effect, what is left out, and the shipped files."""
 
+from dataclasses import make_dataclass
 from itertools import product
 from types import SimpleNamespace
 
@@ -286,6 +287,15 @@ def test_nothing_but_diverged_rows():
 def test_two_values_of_one_cell_are_an_error():
     with pytest.raises(UserError, match=r"claim 'x': two values of auc for one cell .*rho = 10"):
         judge(pd.concat([UP, UP.head(1)]))
+
+
+def test_a_result_from_before_a_field_was_added_has_its_default():
+    older = UP["method"] == "plain"
+    frame = UP.assign(width=np.where(older, np.nan, 96.0), whiten=np.where(older, None, True))
+    cell = make_dataclass("Cell", [("dataset", str), ("width", int, 96), ("whiten", bool, True), ("mu", float, None)])
+    assert judge(frame).verdict == "no data"
+    assert judge(frame, SimpleNamespace(Cell=cell)).verdict == "supported"
+    assert judge(frame.assign(width=frame["width"] * 2), SimpleNamespace(Cell=cell)).verdict == "no data"
 
 
 def test_columns_that_only_record_do_not_part_pairs():

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -260,6 +261,35 @@ def test_a_failed_notebook_does_not_stop_the_others(toys, capsys):
     assert (runs / "6_bad.demo.log").exists()
     page = toys.parent / "reports" / "demo" / "7_good.html"
     assert "size 2" in page.read_text() and not page.with_name("6_bad.html").exists()
+
+
+def test_what_is_done_is_not_started_again(toy_study):
+    parameters = "dataset = 'digits'\nnumbers = [0]\nreplicates = 1\npause = 0.0\nlog = ''\nfail_at = -1\n"
+    notebook(toy_study, "0_toy", parameters=OPTIONS + parameters)
+
+    def planned(*line):
+        # One process: those of a pool could not import the toy.
+        (job,) = jobs.plan("demo", cli.parse(["demo", "--set", "workers=1", *line])[2])
+        return job
+
+    job = planned()
+    assert not execution.settled(job)  # no cell is there
+    job.study.execute()
+    assert not execution.settled(job)  # nor a page
+    assert execution.settled(replace(job, last=False))  # which only the last run of a paper makes
+    page, asked = execution.page(job), execution.output(job).with_suffix(".yaml")
+    for path in (page, asked):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text("")
+    asked.write_text(json.dumps({"parameters": {**job.options, **job.parameters, "time_budget": "9m"}}))
+    assert execution.settled(job) and execution.settled(planned())
+    assert not execution.settled(planned("--refresh"))
+    assert not execution.settled(planned("--set", "replicates=2"))  # new cells
+    planned("--set", "replicates=2").study.execute()
+    assert not execution.settled(planned("--set", "replicates=2"))  # none new, but the page shows other parameters
+    assert not execution.settled(job)  # and the store has more to show than when the page was made
+    os.utime(page)
+    assert execution.settled(job)
 
 
 def test_dry_run_of_a_notebook_starts_nothing(toy_study, capsys):
