@@ -109,6 +109,8 @@ class Claim:
         if self.test.startswith(FUNCTION):
             if self.every or self.some:
                 return f"every and some do not go with {self.test}; let the function say what it takes together"
+            if not self.metric:
+                return "metric is missing; add it"
             return "" if self.direction in ("", *ORDERS) else f"direction {self.direction!r}; expected {_any(ORDERS)}"
         if self.test not in TESTS:
             return f"unknown test {self.test!r}; expected {_any(TESTS)}, or {FUNCTION}... for a function of the study"

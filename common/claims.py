@@ -8,7 +8,7 @@ interval is taken over replicates (`common.statistics`).
 - Schedules are never mixed: judged is the longest that covers the grid (`matching.one_schedule`). A verdict from a
   shortened schedule says so, and a level from one gets none, for it is not what the paper measured.
 - Only complete replicates over common cells are averaged (`matching.complete_block`), and what a claim requires has to
-  be among them (`matching.check`); a function of the study gets only the replicates that have it.
+  be among them (`matching.check`).
 - Diverged results are left out and counted in the note, yet a verdict may not rest on leaving them out. A network that
   diverged where its partner did not counts as worse than any score. If that speaks against a claim of no difference or
   no harm (equivalence, not less, not greater), the claim is not supported; any other is undecided at best. If it speaks
@@ -78,6 +78,8 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
     """
     if full_iterations is None:
         full_iterations = getattr(study_module, "FULL_ITERATIONS", {})
+    if len(frame) and hasattr(study_module, "judged"):
+        frame = study_module.judged(frame)
     recorded, cell = getattr(study_module, "NOT_DESIGN", ()), getattr(study_module, "Cell", None)
     rows = matching.tidy(frame, recorded, cell) if len(frame) else None
     return pd.DataFrame([_row(claim, rows, study_module, full_iterations) for claim in claims], columns=_COLUMNS)
@@ -111,15 +113,18 @@ def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> 
     usable = cells[cells["value"].notna()]
     if usable.empty:
         raise NoData("all diverged")
-    if claim.test.startswith(FUNCTION):
+    own = claim.test.startswith(FUNCTION)
+    if own:
         usable = _replicates(usable, claim.requires, notes)
-        judged, groups = usable.drop_duplicates(matching.design(usable)), {"": _call(claim, usable, module)}
+    elif alone:
+        notes.append(f"{alone} without a partner left out")
+    block, judged, note = matching.complete_block(usable)
+    notes += [note] if note else []
+    matching.check(judged, claim.requires)
+    if own:
+        complete = usable[usable["replicate"].isin(block.index)].merge(judged, on=list(judged))
+        groups = {"": _call(claim, complete, module)}
     else:
-        if alone:
-            notes.append(f"{alone} without a partner left out")
-        block, judged, note = matching.complete_block(usable)
-        notes += [note] if note else []
-        matching.check(judged, claim.requires)
         groups = _effects(claim, block, judged)
     shortened = _shortened(schedule, full)
     notes += shortened
@@ -145,7 +150,7 @@ def _compared(claim: Claim, rows: pd.DataFrame, notes: list[str]) -> tuple[pd.Da
     arms = []
     for filters in (claim.of, claim.against) if claim.against else (claim.of,):
         chosen = matching.select(rows, {**claim.on, **filters})
-        arms.append(matching.values(chosen, claim.metric) if claim.metric else chosen)
+        arms.append(matching.values(chosen, claim.metric))
     if claim.against:
         cells, alone = matching.pair(*arms, {*claim.of, *claim.against, *claim.unmatched, *matching.ARM})
         if cells.empty:
@@ -162,7 +167,11 @@ def _compared(claim: Claim, rows: pd.DataFrame, notes: list[str]) -> tuple[pd.Da
 
 
 def _replicates(rows: pd.DataFrame, requires: Mapping[str, tuple], notes: list[str]) -> pd.DataFrame:
-    """The rows of the replicates that have all that is required, for a function sees no complete block."""
+    """The rows of the replicates that have all that is required.
+
+    A function may compare what only some replicates have, such as two data sets of which one was run more often; the
+    others would outweigh them in the complete block.
+    """
     matching.check(rows, requires)
     lacking = {}
     for replicate, one in rows.groupby("replicate"):

@@ -68,9 +68,9 @@ def settled(job: jobs.Job) -> bool:
     asked = {name: value for name, value in {**job.options, **job.parameters}.items() if name != "data"}
     before.pop("time_budget", None)
     store = job.study.store
-    shown = [job.paper.notebook, *(p for p in (paths.ROOT / "common").rglob("*") if "__pycache__" not in p.parts)]
-    shown += [store.root / job.paper.stem, *store.committed.glob("*.parquet")]
-    return before == asked and made > max(path.stat().st_mtime for path in shown if path.exists())
+    source = (path for path in (paths.ROOT / "common").rglob("*") if path.is_file() and path.suffix != ".pyc")
+    shown = [job.paper.notebook, *source, store.root / job.paper.stem, *store.committed.glob("*.parquet")]
+    return before == asked and made >= max(path.stat().st_mtime for path in shown if path.exists())
 
 
 def start(job: jobs.Job, slots: int, seconds: float = math.inf) -> Started:

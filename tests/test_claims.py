@@ -150,6 +150,8 @@ def test_a_function_gets_the_replicates_that_have_what_is_required():
     row = judge(frame, module, requires={"rho": [10, 100]}, **found)
     assert row.n == 3 and "1 of 4 replicates left out: nothing to judge with rho = 100" in row.verdict_note
     assert judge(frame, module, requires={"rho": [10, 5000]}, **found).verdict == "no data"
+    row = judge(frame, module, **found)  # nothing required: over common cells all the same
+    assert row.n == 3 and row.cells == 4 and "1 of 4 replicates" in row.verdict_note
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,9 @@ def test_equal_level_is_the_worst_best_match():
     )
     # .99 is nearest to .98 (.01), .95 to .98 (.03).
     assert claims.claim_equal_level(None, frame) == pytest.approx([0.03])
+    equal = frame.assign(mu=0.2, value=0.9)  # no excuse for the first
+    far = rows([0.9, 0.1], mu=0.8, method=["oversampling", "undersampling"])  # not all levels
+    assert claims.claim_equal_level(None, pd.concat([frame, equal, far])) == pytest.approx([0.03])
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from common.studies.systematic_study_selection import chosen as selected
+from common.studies.systematic_study_selection import judged
 
 
 def training(key, rate, auc, accuracy, halves, method="baseline", network="allcnn", **columns):
@@ -61,3 +62,12 @@ def test_methods_sets_and_networks_without_a_search_stay_apart():
         ("lenet5", "baseline", 50, "last"): 1,
     }  # fmt: skip
     assert selected(lenet).equals(lenet)
+
+
+@pytest.mark.parametrize(("reached", "kept"), [(0.79, 2), (0.81, 6)])
+def test_a_schedule_too_short_to_learn_cifar10_is_not_judged(reached, kept):
+    balanced = training("a", 0.05, 0.9, reached, (0.5, 0.5), imbalance="none", iterations=100).iloc[[0, 1]]
+    step = training("b", 0.05, 0.9, 0.3, (0.5, 0.5), imbalance="step", iterations=100).iloc[[0, 1]]
+    mnist = training("c", 0.01, 0.9, 0.3, (0.5, 0.5), imbalance="step", iterations=100, dataset="mnist").iloc[[0, 1]]
+    assert len(judged(pd.concat([balanced, step, mnist]))) == kept
+    assert set(judged(mnist)["dataset"]) == {"mnist"}

@@ -13,6 +13,7 @@ from common.studies.systematic_study_protocols import PROTOCOLS, network_of
 
 #: Fields of a cell that the paper does not vary, at their defaults.
 USUAL = {"image_size": 0, "per_class": 0, "rectified": True, "whiten": True, "width": 96}
+LEARNED = 0.8  # accuracy of the balanced All-CNN from which on its schedule counts
 _SEARCHED = [name for name, protocol in PROTOCOLS.items() if protocol.learning_rates]
 _HALVES = (" (half 0)", " (half 1)")
 # What differs between the trainings of one set, or only records how they went.
@@ -112,3 +113,15 @@ def main_rows(frame: pd.DataFrame, dataset: str = "mnist", selection: str = "las
     iterations, precision = max(covered[covered >= 0.8 * covered.max()].index)
     shown = (frame["iterations"] == iterations) & (frame["precision"] == precision)
     return frame[shown & (frame["imbalance"] != "original")]
+
+
+def judged(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows on which claims are judged: without schedules on CIFAR-10 too short for their network to have learned.
+
+    A schedule there counts if the balanced set reaches an accuracy above `LEARNED`; a network that has not learned the
+    task says nothing about imbalance.
+    """
+    cifar = frame["dataset"] == "cifar10"
+    reference = frame[cifar & (frame["imbalance"] == "none") & (frame["metric"] == "accuracy")]
+    reached = reference.groupby("iterations")["value"].mean()
+    return frame[~cifar | frame["iterations"].isin(reached.index[reached > LEARNED])]
