@@ -4,12 +4,13 @@
 
 Trains baseline, oversampling and weighted loss on MNIST, twelve step imbalances each, at the reduced schedule, with
 equal seeds; those in bf16 are mostly committed already. Writes benchmarks/results/precision.csv, one row a network and
-metric, and prints the mean difference with its 95% interval over networks.
+metric, and precision.md: the mean difference with its 95% interval over networks, and how many diverged.
 """
 
 from __future__ import annotations
 
 import argparse
+from importlib.metadata import version
 
 import pandas as pd
 from tqdm import tqdm
@@ -30,32 +31,38 @@ TABLE = paths.ROOT / "benchmarks" / "results" / "precision.csv"
 CELL = ["rho", "mu", "method", "metric"]
 
 
-def measure(data: str, workers: int) -> pd.DataFrame:
-    """Metrics of every network in both precisions, one row each."""
+def measure(data: str, workers: int, time_budget: str) -> pd.DataFrame:
+    """Metrics of every network that there is in both precisions, one row each; diverged ones have none."""
     parts = []
     for precision in ("bf16", "fp32"):
         # A store of its own: fp32 networks of a bf16 study would stand among its results.
-        options = {"profile": "reduced", "data": data, "workers": workers}
+        options = {"profile": "reduced", "data": data, "workers": workers, "time_budget": time_budget}
         if precision == "fp32":
             options["store"] = str(paths.ROOT / ".store-precision")
         run = study.Run(paper, {**GRID, "precision": precision}, options)
         print(precision, run.execute(lambda results, total: tqdm(results, total=total, unit="network")))
         rows = run.frame()
-        parts.append(rows[rows["metric"].isin(["auc", "accuracy"])].assign(precision=precision))
+        parts.append(rows[rows["metric"].isin(["auc", "accuracy"]) & (rows["prior"] == "")])
     both = pd.concat(parts).set_index([*CELL, "precision"])
-    wide = both["value"].unstack()
-    wide["device"] = both["device"].iloc[0]
-    return wide.reset_index()
+    table = both[["value", "status"]].unstack()
+    table.columns = [precision if name == "value" else f"{name} {precision}" for name, precision in table.columns]
+    table["device"] = both["device"].iloc[0]
+    return table.dropna(subset=["status bf16", "status fp32"]).reset_index()
 
 
 def differences(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean of bf16 minus fp32 with its interval, by method and metric."""
-    table = table.assign(difference=table["bf16"] - table["fp32"])
+    """Mean of bf16 minus fp32 with its interval over networks that did not diverge, and who diverged, by method."""
     rows = []
     for (metric, method), part in table.groupby(["metric", "method"]):
-        found = interval(part["difference"])
-        rows.append({"metric": metric, "method": method, "networks": found.n, "bf16 - fp32": found.estimate,
-                     "low": found.low, "high": found.high})  # fmt: skip
+        lost = {precision: (part[f"status {precision}"] != "ok") for precision in ("bf16", "fp32")}
+        kept = part[~lost["bf16"] & ~lost["fp32"]]
+        found = interval(kept["bf16"] - kept["fp32"])
+        rows.append({
+            "metric": metric, "method": method, "networks": len(part), "compared": found.n,
+            "bf16 - fp32": f"{found.estimate:+.5f} [{found.low:+.5f}, {found.high:+.5f}]",
+            "diverged in bf16 / fp32 / both": f"{lost['bf16'].sum()} / {lost['fp32'].sum()} / "
+            f"{(lost['bf16'] & lost['fp32']).sum()}",
+        })  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -64,11 +71,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="", help="folder of the data sets (default: IMBALANCE_DATA, else data/)")
     parser.add_argument("--workers", type=int, default=0, help="processes (0: one per core)")
+    parser.add_argument(
+        "--time-budget", default="", help="stop training after this time, such as 20m; start again to go on"
+    )
     arguments = parser.parse_args()
-    table = measure(arguments.data, arguments.workers)
+    table = measure(arguments.data, arguments.workers, arguments.time_budget)
     TABLE.parent.mkdir(exist_ok=True)
     table.to_csv(TABLE, index=False, float_format="%.6f", lineterminator="\n")
-    print(differences(table).to_string(index=False, float_format=lambda value: f"{value:+.5f}"))
+    lines = differences(table)
+    rows = [lines.columns, ["---"] * lines.shape[1], *lines.astype(str).to_numpy()]
+    text = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    head = f"Written by `python benchmarks/precision.py`. {table['device'].iloc[0]}, torch {version('torch')}."
+    TABLE.with_suffix(".md").write_text(f"# bf16 against fp32\n\n{head}\n\n{text}\n", encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":
