@@ -88,6 +88,31 @@ def reduced(frame: pd.DataFrame) -> pd.DataFrame:
     return summarise(pd.concat([rows[rows["method"].isin(samplers)], *ends]), ["to_rho", "mu", "method"])
 
 
+def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
+    """The parameters that would give these rows of one data set and schedule, to say how they depart from the paper."""
+    if frame.empty:
+        return None
+
+    def values(column, rows=frame):
+        return tuple(sorted(rows[column].dropna().unique()))
+
+    step, linear = (frame[frame["imbalance"] == kind] for kind in ("step", "linear"))
+    # A learning rate that every network had is the protocol's own.
+    rates = values("learning_rate")
+    return study.Parameters(
+        dataset=frame["dataset"].iloc[0],
+        iterations=int(frame["iterations"].max()),
+        precision=frame["precision"].iloc[0],
+        samplers=values("sampler"),
+        replicates=frame["replicate"].nunique(),
+        step_rhos=values("rho", step),
+        step_mus=values("mu", step),
+        linear_rhos=values("rho", linear),
+        reduced_to=tuple(to for to in values("to_rho") if to > 1),
+        learning_rates=rates if len(rates) > 1 else (),
+    )
+
+
 def protocol_table(cell: study.Cell, n_parameters: int) -> pd.DataFrame:
     """How the paper trains the cell's network beside how this cell does."""
     full, here = cell.protocol.schedule, study.schedule(cell)
