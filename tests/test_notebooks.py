@@ -1,0 +1,42 @@
+"""What every notebook keeps to; that they run is nbval's business."""
+
+import dataclasses
+import importlib
+
+import nbformat
+import pytest
+
+from common import jobs, study
+
+NOTEBOOKS = [paper for paper in jobs.replications(True) if paper.study]
+
+
+def cells(paper):
+    return nbformat.read(paper.notebook, as_version=4).cells
+
+
+@pytest.mark.parametrize("paper", NOTEBOOKS, ids=str)
+def test_a_notebooks_defaults_are_the_demo_profile(paper):
+    """nbval and Jupyter run the notebook as it is: its parameters are those of `Options` and `Parameters`, and no others
+    but the notebook's own."""
+    (source,) = [cell.source for cell in cells(paper) if "parameters" in cell.metadata.get("tags", [])]
+    values = {}
+    exec(source, values)
+    module = importlib.import_module(paper.study)
+    for kind in (study.Options, module.Parameters):
+        for field in dataclasses.fields(kind):
+            value = values[field.name]
+            assert (tuple(value) if isinstance(value, list) else value) == field.default, field.name
+    assert all("#" in line for line in source.splitlines() if " = " in line), "every parameter has its comment"
+
+
+@pytest.mark.parametrize("paper", NOTEBOOKS, ids=str)
+def test_a_notebook_is_committed_without_outputs(paper):
+    for cell in cells(paper):
+        assert cell.cell_type != "code" or (not cell.outputs and cell.execution_count is None)
+
+
+@pytest.mark.parametrize("paper", NOTEBOOKS, ids=str)
+def test_measured_results_stand_before_this_run(paper):
+    headings = [cell.source.splitlines()[0] for cell in cells(paper) if cell.source.startswith("## ")]
+    assert headings.index("## What we found") < headings.index("## This run")
