@@ -17,8 +17,7 @@ def cells(paper):
 
 @pytest.mark.parametrize("paper", NOTEBOOKS, ids=str)
 def test_a_notebooks_defaults_are_the_demo_profile(paper):
-    """nbval and Jupyter run the notebook as it is: its parameters are those of `Options` and `Parameters`, and no others
-    but the notebook's own."""
+    """nbval and Jupyter run the notebook as it is, so its cell must hold the defaults of `Options` and `Parameters`."""
     (source,) = [cell.source for cell in cells(paper) if "parameters" in cell.metadata.get("tags", [])]
     values = {}
     exec(source, values)
