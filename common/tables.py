@@ -58,11 +58,18 @@ def setting(value) -> Markup:
 
 
 def effect(value, low=None, high=None, digits: int = 3, sign: bool = False) -> Markup:
-    """``value [low, high]``; without an interval (a single replicate) only the value, without a value a dash."""
+    """``value [low, high]``; without an interval (a single replicate) only the value, without a value a dash.
+
+    More than `digits` decimals are shown where all three would round to nothing, such as a slope per unit of a ratio.
+    """
     if pd.isna(value):
         return Markup(MISSING)
+    known = [float(v) for v in (value, low, high) if v is not None and not pd.isna(v)]
+    largest = max(map(abs, known))
+    if 0 < largest < 10.0**-digits:
+        digits = min(1 - int(np.floor(np.log10(largest))), 12)
     written = Markup("+") * bool(sign and round(value, digits) > 0) + text(float(value), digits)
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
+    if len(known) < 3:
         return written
     return written + Markup(" [{},\N{NO-BREAK SPACE}{}]").format(text(float(low), digits), text(float(high), digits))
 

@@ -244,3 +244,9 @@ def test_notices_and_facts_escape():
 def test_papers():
     assert [paper.number for paper in PAPERS] == [1, 2, 3, 4, 5]
     assert PAPERS[3].page == "4_systematic_study.html"
+
+
+def test_effects_too_small_for_the_decimals_are_shown_with_more():
+    assert str(tables.effect(-3.1e-5, -4e-5, -2e-5)) == "−0.000031 [−0.000040,\N{NO-BREAK SPACE}−0.000020]"
+    assert str(tables.effect(0.0, 0.0, 0.0)) == "0.000 [0.000,\N{NO-BREAK SPACE}0.000]"
+    assert str(tables.effect(0.00004, -0.02, 0.02)) == "0.000 [−0.020,\N{NO-BREAK SPACE}0.020]"
