@@ -315,7 +315,13 @@ def test_ctrl_c_ends_every_process(toys):
     pid = toys / "pid"
     notebook(toys, "7_slow", "import os, time", f"open({str(pid)!r}, 'w').write(str(os.getpid()))", "time.sleep(99)")
     command = [sys.executable, "-m", "common.run"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def hear():
+        """A shell makes what it starts in the background deaf to Ctrl-C, these tests perhaps among it."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=ROOT, preexec_fn=hear, **pipes)
     try:
         _until(lambda: pid.exists() and pid.read_text(), 60)
         process.send_signal(signal.SIGINT)
