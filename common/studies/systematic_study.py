@@ -90,7 +90,7 @@ class Parameters:
     network: str = ""
     image_size: int = 0
     step_rhos: tuple[float, ...] = (10, 100)
-    step_mus: tuple[float, ...] = (0.2, 0.8)
+    step_mus: tuple[float, ...] = (0.5,)
     linear_rhos: tuple[float, ...] = ()
     reduced_to: tuple[float, ...] = ()
     balanced: bool = True
