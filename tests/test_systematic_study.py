@@ -125,23 +125,15 @@ def test_accuracy_is_the_mean_recall_weighted_by_class_size(tiny):
         assert np.isclose(rows["accuracy", -1], recall @ np.bincount(test.labels) / len(test.labels))
 
 
-def test_two_phase_training_starts_from_the_samplers_network_and_moves_the_last_layer_only(monkeypatch, tmp_path):
-    seen = []
-    original = training.fit_many
-
-    def spy(build, data, members, schedule, **options):
-        fitted = original(build, data, members, schedule, **options)
-        seen.append((members, data, fitted))
-        return fitted
-
-    monkeypatch.setattr(training, "fit_many", spy)
+def test_two_phase_training_starts_from_the_samplers_network_and_moves_the_last_layer_only(trainings, tmp_path):
     make(tmp_path, samplers=("oversampling",)).execute()
-    (first, _, trained), (second, features, _) = seen
-    assert features.inputs.shape[1] == 500
-    assert torch.equal(second[0].initial["head.weight"], trained[0].state["head.weight"])
-    assert second[0].learning_rate == pytest.approx(0.001)
+    first, second = trainings
+    (sampled,), (tuned,) = first.members, second.members
+    assert second.data.inputs.shape[1] == 500
+    assert torch.equal(tuned.initial["head.weight"], first.fitted[0].state["head.weight"])
+    assert tuned.learning_rate == pytest.approx(0.001)
     # The second phase sees the imbalanced set: each kept image once.
-    assert len(second[0].plan) == len(set(second[0].plan)) == len(set(first[0].plan))
+    assert len(tuned.plan) == len(set(tuned.plan)) == len(set(sampled.plan))
 
 
 def test_a_group_gives_what_single_cells_give(tmp_path):

@@ -63,24 +63,15 @@ def test_every_network_runs_with_every_sampler(tmp_path, network):
     assert halves == (network == "allcnn")
 
 
-def test_the_second_phase_of_a_whole_network_moves_its_head_only(tmp_path, monkeypatch):
-    from common import training
-
-    seen, original = [], training.fit_many
-
-    def spy(build, data, members, schedule, **options):
-        fitted = original(build, data, members, schedule, **options)
-        seen.append((members, fitted, options))
-        return fitted
-
-    monkeypatch.setattr(training, "fit_many", spy)
+def test_the_second_phase_of_a_whole_network_moves_its_head_only(tmp_path, trainings):
     make(tmp_path, samplers=("oversampling",)).execute()
-    (first, trained, _), (second, tuned, options) = seen
-    assert options["trainable"] == ("head.",)
-    assert second[0].learning_rate == pytest.approx(0.1 * first[0].learning_rate)
-    for name, value in trained[0].state.items():
-        assert (value != tuned[0].state[name]).any() == name.startswith("head."), name
-    assert len(second[0].plan) == len(set(second[0].plan))
+    first, second = trainings
+    (sampled,), (tuned,) = first.members, second.members
+    assert second.options["trainable"] == ("head.",)
+    assert tuned.learning_rate == pytest.approx(0.1 * sampled.learning_rate)
+    for name, value in first.fitted[0].state.items():
+        assert (value != second.fitted[0].state[name]).any() == name.startswith("head."), name
+    assert len(tuned.plan) == len(set(tuned.plan))
 
 
 def test_convergence_is_recorded_and_changes_nothing(tmp_path):
