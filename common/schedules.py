@@ -11,12 +11,13 @@ from common.dropout import take_keys
 from common.errors import UserError
 
 POLICIES = ("inverse", "multistep", "linear", "constant")
+OPTIMISERS = ("sgd", "adam", "rmsprop")
 LOSS_POINTS = 50  # points of the stored training-loss curve
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """SGD with momentum for a fixed number of iterations; the defaults are Buda et al.'s for MNIST (section 3.3.1).
+    """An optimiser and its rate over a fixed number of iterations; the defaults are Buda et al.'s for MNIST (3.3.1).
 
     Parameters
     ----------
@@ -28,6 +29,12 @@ class Schedule:
         linear: to 0 at the last iteration.
     bias_rate : float
         Multiplies the rate of biases (2 in Caffe's LeNet).
+    momentum : float
+        Of SGD.
+    weight_decay : float
+        Times the weights, added to their gradient.
+    optimiser : {'sgd', 'adam', 'rmsprop'}
+        The rules and their constants: `optimisers.direction`.
     """
 
     iterations: int = 10_000
@@ -41,10 +48,13 @@ class Schedule:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     bias_rate: float = 2.0
+    optimiser: str = "sgd"
 
     def __post_init__(self):
         if self.policy not in POLICIES:
             raise UserError(f"policy {self.policy!r}: expected one of {', '.join(POLICIES)}")
+        if self.optimiser not in OPTIMISERS:
+            raise UserError(f"optimiser {self.optimiser!r}: expected one of {', '.join(OPTIMISERS)}")
         if self.iterations < 1 or self.batch_size < 1:
             raise UserError(
                 f"iterations {self.iterations}, batch_size {self.batch_size}: expected whole numbers of at least 1"

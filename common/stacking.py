@@ -14,6 +14,7 @@ import torch
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from common import dropout
+from common.optimisers import direction
 from common.training import Feed, Fitted, Resident, Settings, batch_loss, initialise, loss_points
 
 
@@ -33,7 +34,7 @@ def fit_stacked(build, data: Resident, members, settings: Settings) -> list[Fitt
     buffers = {name: value.to(device) for name, value in buffers.items()}
     free = {name: value for name, value in parameters.items() if settings.is_free(name)}
     frozen = {name: value for name, value in parameters.items() if name not in free}
-    velocity = {name: torch.zeros_like(value) for name, value in free.items()}
+    memory = {name: {} for name in free}
 
     rates = torch.tensor(
         [schedule.learning_rate if m.learning_rate is None else m.learning_rate for m in members], device=device
@@ -44,10 +45,13 @@ def fit_stacked(build, data: Resident, members, settings: Settings) -> list[Fitt
         if member.class_weights is not None:
             weights[k] = torch.as_tensor(member.class_weights, dtype=torch.float32)
 
-    def loss_of(free_k, frozen_k, buffers_k, inputs, labels, weights_k):
+    focal = torch.tensor([float(m.focal) for m in members], device=device)
+    any_focal = any(m.focal for m in members)
+
+    def loss_of(free_k, frozen_k, buffers_k, inputs, labels, weights_k, focal_k):
         with settings.autocast(device):
             logits = functional_call(skeleton, {**free_k, **frozen_k, **buffers_k}, (inputs,))
-        return batch_loss(logits, labels, weights_k)
+        return batch_loss(logits, labels, weights_k, focal_k if any_focal else 0.0)
 
     gradient = vmap(grad_and_value(loss_of))
     dropouts = dropout.layers(skeleton)
@@ -55,6 +59,7 @@ def fit_stacked(build, data: Resident, members, settings: Settings) -> list[Fitt
     decay = torch.from_numpy(schedule.decay()).to(device, torch.float32)
     points = loss_points(schedule.iterations)
     curves, alive, t = [], np.ones(len(members), bool), 0
+    ended: dict[int, tuple[int, dict]] = {}  # members whose training `on_point` ended: when, and their state then
 
     def state_of(k: int) -> dict[str, torch.Tensor]:
         stacked = {**free, **frozen, **buffers}
@@ -64,10 +69,16 @@ def fit_stacked(build, data: Resident, members, settings: Settings) -> list[Fitt
         if t in settings.at:
             # A network of its own, because the skeleton stays in train mode.
             network = build(torch.Generator()).to(device).eval()
-            for k in np.flatnonzero(alive):
+            for k in map(int, np.flatnonzero(alive)):
+                if k in ended:
+                    continue
                 network.load_state_dict(state_of(k))
                 with torch.no_grad():
-                    settings.on_point(int(k), t, network.eval())
+                    factor = settings.on_point(k, t, network.eval())
+                if factor is not None:
+                    rates[k] *= factor
+                if factor == 0:
+                    ended[k] = t, {name: value.cpu().clone() for name, value in state_of(k).items()}
 
     look()
     for until in points:
@@ -82,27 +93,36 @@ def fit_stacked(build, data: Resident, members, settings: Settings) -> list[Fitt
             # Gathered by one flat index, because advanced indexing keeps no channels-last order.
             cut = partial(settings.augmentation.cut, views=views[:, i].flatten(0, 1))
             inputs = data.gather(batch.reshape(-1), cut).unflatten(0, batch.shape)
-            gradients, losses = gradient(free, frozen, buffers, inputs, data.labels[batch], weights)
+            gradients, losses = gradient(free, frozen, buffers, inputs, data.labels[batch], weights, focal)
             with torch.no_grad():
                 for name, value in free.items():
                     rate = rates * decay[t] * (schedule.bias_rate if name.endswith("bias") else 1.0)
-                    velocity[name].mul_(schedule.momentum).add_(gradients[name]).add_(
-                        value, alpha=schedule.weight_decay
-                    )
-                    value.sub_(velocity[name] * rate.view(-1, *[1] * (value.dim() - 1)))
+                    slope = gradients[name].add(value, alpha=schedule.weight_decay)
+                    step = direction(schedule, slope, memory[name])
+                    value.sub_(step * rate.view(-1, *[1] * (value.dim() - 1)))
                 total += losses
             t += 1
             look()
+            if all(k in ended for k in np.flatnonzero(alive)):
+                break
+        if t < until:
+            break
         curves.append((total / length).cpu().numpy())
         alive &= np.isfinite(curves[-1])
         if not alive.any():
             break
     seconds = (time.perf_counter() - started) / len(members)
-    curves = np.array(curves)
+    curves = np.array(curves).reshape(-1, len(members))
     fitted = []
     for k in range(len(members)):
-        state = {name: value.cpu().clone() for name, value in state_of(k).items()}
-        # The same record as alone: the curve ends at its first value that is not finite.
-        end = len(curves) if alive[k] else int(np.argmin(np.isfinite(curves[:, k]))) + 1
-        fitted.append(Fitted(state, not alive[k], points[:end], curves[:end, k], seconds, "stacked"))
+        # The same record as alone: the curve ends at its first value that is not finite, or before training ended.
+        if k in ended:
+            done, state = ended[k]
+            end = int(np.searchsorted(points, done, side="right"))
+        else:
+            state = {name: value.cpu().clone() for name, value in state_of(k).items()}
+            end = len(curves) if alive[k] else int(np.argmin(np.isfinite(curves[:, k]))) + 1
+            done = int(points[end - 1])
+        diverged = k not in ended and not alive[k]
+        fitted.append(Fitted(state, diverged, points[:end], curves[:end, k], seconds, "stacked", done))
     return fitted

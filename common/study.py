@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from common import data, paths
+from common import artifacts, data, paths
 from common.errors import UserError
 from common.store import Store
 
@@ -120,6 +120,10 @@ class Context:
     def data(self, name: str, size: int = 0) -> tuple[data.Images, data.Images]:
         """Training and test images of a data set, resized to `size` unless 0; loaded once a process."""
         return _load(name, size, self.options.data, self.options.offline)
+
+    def artifact(self, name: str, fields: Mapping, make: Callable[[], Mapping]) -> dict:
+        """Costly arrays that cells share, made once and kept with the store; see `artifacts.artifact`."""
+        return artifacts.artifact(self.options.store_path(), name, fields, make)
 
 
 @cache
@@ -283,7 +287,7 @@ class Run:
 
         workers = min(self.options.workers or len(os.sched_getaffinity(0)), len(cells))
         if self.options.device == "cpu" and workers > 1:
-            yield from self._in_processes(filter(still_missing, cells), workers, deadline)
+            yield from self._in_processes(cells, still_missing, workers, deadline)
             return
         if self.options.device == "cpu":
             _one_thread()  # the same numbers whether a cell runs here or in a process of its own
@@ -296,22 +300,45 @@ class Run:
             yield from self.module.run(list(filter(still_missing, cells[start : start + size])), self.context)
             slowest = max(slowest, time.monotonic() - begun)
 
-    def _in_processes(self, cells: Iterator[Cell], workers: int, deadline: float) -> Iterator[Result]:
-        """One process a core with one thread each: on a CPU small networks gain more from that than from threads."""
-        running, slowest = {}, 0.0
+    def _in_processes(
+        self, cells: list[Cell], still_missing: Callable[[Cell], bool], workers: int, deadline: float
+    ) -> Iterator[Result]:
+        """One process a core with one thread each: on a CPU small networks gain more from that than from threads.
+
+        Of cells that share an artifact (`group` in the study module) the first runs without the others, which would
+        only wait for what it makes.
+        """
+        group = getattr(self.module, "group", lambda cell: None)
+        pending, running, slowest = list(cells), {}, 0.0
+        seen, making = {None}, set()
+
+        def take() -> Cell | None:
+            """The first cell that need not wait."""
+            for cell in [cell for cell in pending if group(cell) not in making]:
+                pending.remove(cell)
+                if still_missing(cell):
+                    return cell
+            return None
+
         spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads in an undefined state
         with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin_worker, initargs=(os.getpid(),)) as pool:
             try:
                 while True:
                     while len(running) < workers and time.monotonic() + slowest <= deadline:
-                        cell = next(cells, None)
+                        cell = take()
                         if cell is None:
                             break
-                        running[pool.submit(_run_cell, self.module.__name__, cell, self.context)] = time.monotonic()
+                        if group(cell) not in seen:
+                            seen.add(group(cell))
+                            making.add(group(cell))
+                        future = pool.submit(_run_cell, self.module.__name__, cell, self.context)
+                        running[future] = (cell, time.monotonic())
                     if not running:
                         return
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        slowest = max(slowest, time.monotonic() - running.pop(future))
+                        cell, begun = running.pop(future)
+                        slowest = max(slowest, time.monotonic() - begun)
+                        making.discard(group(cell))
                         yield from future.result()
             except BaseException:
                 for process in list(pool._processes.values()):

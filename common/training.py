@@ -21,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from common import dropout
 from common.augmentation import Augmentation, centred
 from common.errors import UserError
+from common.optimisers import of
 from common.resident import Resident
 from common.schedules import POLICIES, Feed, Order, Schedule, loss_points  # noqa: F401 - some are used from here
 
@@ -42,6 +43,8 @@ class Member:
         Weights of the loss by class; a batch's loss is the plain mean of weighted losses.
     initial : dict or None
         State to start from instead of a fresh initialisation (a second phase).
+    focal : float
+        Exponent of the focal loss (Lin et al. 2017); 0 is the cross-entropy.
     seed_dropout, seed_augmentation : int
         Of no effect in a network without `dropout.Dropout`, and in training without augmentation.
     """
@@ -54,11 +57,19 @@ class Member:
     initial: dict | None = field(default=None, repr=False)
     seed_dropout: int = 0
     seed_augmentation: int = 0
+    focal: float = 0.0
+
+    def __post_init__(self):
+        if not self.focal >= 0:
+            raise UserError(f"focal {self.focal}: expected an exponent of at least 0 (0: cross-entropy)")
 
 
 @dataclass
 class Fitted:
-    """A trained member: its state (on the CPU), whether it diverged, its training loss over time, seconds it took."""
+    """A trained member: its state (on the CPU), whether it diverged, its training loss over time, seconds it took.
+
+    `iterations` is how many were done: fewer than the schedule's where it diverged or `on_point` ended it.
+    """
 
     state: dict[str, torch.Tensor]
     diverged: bool
@@ -66,6 +77,7 @@ class Fitted:
     loss: np.ndarray
     seconds: float
     engine: str
+    iterations: int
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ class Settings:
     precision: str
     trainable: tuple[str, ...]
     augmentation: Augmentation
-    on_point: Callable[[int, int, nn.Module], None] | None
+    on_point: Callable[[int, int, nn.Module], float | None] | None
     at: frozenset[int]
 
     def is_free(self, name: str) -> bool:
@@ -111,7 +123,7 @@ def fit_many(
     engine: str = "auto",
     trainable: tuple[str, ...] = ("",),
     augmentation: Augmentation = Augmentation(),  # noqa: B008 - frozen
-    on_point: Callable[[int, int, nn.Module], None] | None = None,
+    on_point: Callable[[int, int, nn.Module], float | None] | None = None,
     at: Iterable[int] = (),
 ) -> list[Fitted]:
     """Train every member for the schedule's iterations.
@@ -137,7 +149,8 @@ def fit_many(
         What is cut from an image each time that it is seen.
     on_point : callable or None
         ``on_point(k, iteration, network)`` is called after each iteration in `at`, for every member k that has not
-        diverged, with its network in eval mode: to look at, not to change or keep. The seconds it takes count.
+        diverged, with its network in eval mode: to look at, not to change or keep. The seconds it takes count. A number
+        that it returns multiplies the member's learning rate from then on; 0 ends the member's training.
     at : iterable of int
         Numbers of finished iterations, 0 (before the first step) to the schedule's.
 
@@ -188,10 +201,12 @@ def _fit_alone(build, data: Resident, member: Member, k: int, settings: Settings
     losses, total, diverged, t = [], torch.zeros((), device=device), False, 0
 
     def look() -> None:
+        nonlocal rate
         if t in settings.at:
             with torch.no_grad():
-                settings.on_point(k, t, network.eval())
+                factor = settings.on_point(k, t, network.eval())
             settings.train_mode(network)
+            rate *= 1.0 if factor is None else factor
 
     look()
     for until in points:
@@ -204,23 +219,28 @@ def _fit_alone(build, data: Resident, member: Member, k: int, settings: Settings
                 layer.key = key
             with settings.autocast(device):
                 logits = network(data.gather(batch, partial(settings.augmentation.cut, views=views_t)))
-            loss = batch_loss(logits, data.labels[batch], weights)
+            loss = batch_loss(logits, data.labels[batch], weights, member.focal)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             total += loss.detach()
             t += 1
             look()
+            if rate == 0:
+                break
+        if t < until:
+            break
         losses.append(float(total) * schedule.batch_size / positions.numel())
-        if not np.isfinite(losses[-1]):
-            diverged = True
+        diverged = not np.isfinite(losses[-1])
+        if diverged or rate == 0:
             break
     state = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-    return Fitted(state, diverged, points[: len(losses)], np.array(losses), time.perf_counter() - started, "loop")
+    seconds = time.perf_counter() - started
+    return Fitted(state, diverged, points[: len(losses)], np.array(losses), seconds, "loop", t)
 
 
-def _optimiser(network: nn.Module, rate: float, settings: Settings) -> torch.optim.SGD:
-    """SGD of the free parameters, in groups by the factor on the rate; the others need no gradient any more."""
+def _optimiser(network: nn.Module, rate: float, settings: Settings) -> torch.optim.Optimizer:
+    """Of the free parameters, in groups by the factor on the rate; the others need no gradient any more."""
     settings.check(network)
     schedule = settings.schedule
     groups = {1.0: [], schedule.bias_rate: []}
@@ -228,22 +248,21 @@ def _optimiser(network: nn.Module, rate: float, settings: Settings) -> torch.opt
         parameter.requires_grad_(settings.is_free(name))
         if parameter.requires_grad:
             groups[schedule.bias_rate if name.endswith("bias") else 1.0].append(parameter)
-    return torch.optim.SGD(
-        [{"params": params, "factor": factor} for factor, params in groups.items() if params],
-        lr=rate,
-        momentum=schedule.momentum,
-        weight_decay=schedule.weight_decay,
-        fused=True,
-    )
+    return of(schedule, [{"params": params, "factor": factor} for factor, params in groups.items() if params], rate)
 
 
-def batch_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
-    """Mean over the batch of the (weighted) cross-entropy, in fp32.
+def batch_loss(
+    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None, focal: float | torch.Tensor = 0.0
+) -> torch.Tensor:
+    """Mean over the batch of the (weighted, focal) cross-entropy, in fp32.
 
     Not torch's weighted 'mean', which divides by the batch's weights: only the plain mean has the oversampled loss as
     its expectation.
     """
     loss = functional.cross_entropy(logits.float(), labels, reduction="none")
+    if isinstance(focal, torch.Tensor) or focal > 0:
+        # (1 - p)^focal with p = exp(-loss); an exponent below 1 has no finite slope at p = 1.
+        loss = loss * (-torch.expm1(-loss)).clamp_min(1e-12).pow(focal)
     return (loss if weights is None else loss * weights[labels]).mean()
 
 

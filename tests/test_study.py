@@ -231,3 +231,13 @@ def test_durations(text, seconds):
 def test_bad_durations(text):
     with pytest.raises(UserError, match="time budget"):
         study.parse_duration(text)
+
+
+def test_cells_that_share_an_artifact_wait_for_the_first_of_them(tmp_path, monkeypatch):
+    """Cells a a b on three workers: the second a begins when the first has ended."""
+    log = tmp_path / "log"
+    monkeypatch.setattr(toy_study, "group", lambda cell: cell.number // 2, raising=False)
+    summary = make(tmp_path, {"numbers": (0, 1, 2), "pause": 0.5, "log": str(log)}, workers=3).execute()
+    assert summary.new == 3
+    ends = {int(number): float(end) for number, _, end in map(str.split, log.read_text().splitlines())}
+    assert ends[1] - ends[0] >= 0.5

@@ -57,7 +57,7 @@ def run(cells, context):
         time.sleep(cell.pause)
         if cell.log:
             with Path(cell.log).open("a") as file:
-                file.write(f"{cell.number} {os.getpid()}\n")
+                file.write(f"{cell.number} {os.getpid()} {time.time()}\n")
         value = seed(cell.number, cell.replicate) / 2**63
         rows = [{"method": "hash", "prior": "", "metric": "value", "class_label": -1, "value": value}]
         curves = [{"method": "hash", "curve": "line", "x": [0, 1], "y": [0.0, value]}]

@@ -1,0 +1,72 @@
+"""Costly intermediate arrays, made once: features of a pre-trained network, a backbone that several cells share.
+
+An artifact is a folder of `.npy` files under `<store>/artifacts/`. It is no result: it can be deleted at any time and
+is made anew when next asked for.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import UserError
+
+
+def artifact(
+    root: Path, name: str, fields: Mapping, make: Callable[[], Mapping[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """The arrays that `make` returns, computed once for the same name and fields, whatever process asks first.
+
+    Whoever asks while another process makes them waits; if that one dies, the next takes over.
+
+    Parameters
+    ----------
+    root : Path
+        The store's folder.
+    name : str
+        Kind of artifact; begins its folder's name.
+    fields : mapping
+        Plain values that decide the content, with the data's fingerprint among them.
+    make : callable
+        No arguments; gives arrays by name. Object arrays are refused.
+
+    Returns
+    -------
+    dict of read-only memory maps
+    """
+    content = json.dumps({"name": name, "fields": dict(fields)}, sort_keys=True)
+    folder = root / "artifacts" / f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:24]}"
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with open(folder.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released by the system when the process dies
+            if not folder.exists():
+                _write(folder, make(), content)
+    return {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
+
+
+def _write(folder: Path, arrays: Mapping[str, np.ndarray], content: str) -> None:
+    """Into a folder of another name first, so that a folder with the final name is complete."""
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.hasobject:
+            raise UserError(f"artifact {folder.name}: array {name!r} holds Python objects; expected plain numbers")
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for name, array in arrays.items():
+            with open(temporary / f"{name}.npy", "wb") as file:
+                np.save(file, np.asarray(array), allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
+        (temporary / "fields.json").write_text(content)
+        temporary.chmod(0o755)
+        os.rename(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,63 @@
+"""Artifacts: made once, whole or not at all, by one of several processes."""
+
+import multiprocessing
+import time
+
+import numpy as np
+import pytest
+
+from common.artifacts import artifact
+from common.errors import UserError
+
+
+def test_an_artifact_is_made_once_and_read_back(tmp_path):
+    calls = []
+
+    def make():
+        calls.append(1)
+        return {"features": np.arange(6, dtype=np.float32).reshape(2, 3), "labels": np.array([1, 2])}
+
+    for _ in range(2):
+        arrays = artifact(tmp_path, "backbone", {"seed": 1}, make)
+    assert len(calls) == 1
+    assert arrays["features"].tolist() == [[0, 1, 2], [3, 4, 5]] and arrays["features"].dtype == np.float32
+    assert isinstance(arrays["features"], np.memmap) and not arrays["features"].flags.writeable
+    artifact(tmp_path, "backbone", {"seed": 2}, make)
+    artifact(tmp_path, "features", {"seed": 1}, make)
+    assert len(calls) == 3
+
+
+def test_a_failure_leaves_nothing_that_looks_finished(tmp_path):
+    def fail():
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError):
+        artifact(tmp_path, "backbone", {}, fail)
+    assert not [path for path in (tmp_path / "artifacts").iterdir() if path.is_dir()]
+    assert artifact(tmp_path, "backbone", {}, lambda: {"x": np.zeros(1)})["x"].tolist() == [0]
+
+
+def test_python_objects_are_refused(tmp_path):
+    with pytest.raises(UserError, match="array 'state' holds Python objects"):
+        artifact(tmp_path, "backbone", {}, lambda: {"state": np.array([{}])})
+
+
+def _make_slowly(root, log):
+    def make():
+        with log.open("a") as file:
+            file.write("made\n")
+        time.sleep(0.5)
+        return {"x": np.ones(3)}
+
+    assert artifact(root, "backbone", {}, make)["x"].sum() == 3
+
+
+def test_of_several_processes_one_makes_it_and_the_others_wait(tmp_path):
+    log = tmp_path / "log"
+    processes = [multiprocessing.get_context("fork").Process(target=_make_slowly, args=(tmp_path, log)) for _ in "abc"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(30)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert log.read_text() == "made\n"
