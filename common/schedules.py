@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -132,6 +133,12 @@ class Feed:
         self._keys = np.random.default_rng(member.seed_dropout)
         self._batch_size, self._n_dropouts = batch_size, n_dropouts
         self._augmentation, self._shape = augmentation, shape
+
+    def skip(self, points, iteration: int) -> None:
+        """Go on from `iteration`, one of `points`, as if everything before it had been taken stretch by stretch."""
+        for start, end in pairwise([0, *points]):
+            if end <= iteration:
+                self.take(end - start)
 
     def take(self, iterations: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The next iterations' positions, views and dropout keys.

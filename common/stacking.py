@@ -17,6 +17,8 @@ from common import dropout
 from common.optimisers import direction
 from common.training import Feed, Fitted, Resident, Settings, batch_loss, initialise, loss_points
 
+PARTS = ("free", "buffers", "memory")
+
 
 def fit_stacked(build, data: Resident, members, settings: Settings) -> list[Fitted]:
     """Train all members together; see `training.fit_many`.
@@ -80,8 +82,21 @@ def fit_stacked(build, data: Resident, members, settings: Settings) -> list[Fitt
                 if factor == 0:
                     ended[k] = t, {name: value.cpu().clone() for name, value in state_of(k).items()}
 
-    look()
-    for until in points:
+    checkpoint = settings.checkpoint("stacked", data, members, networks[0])
+    earlier = checkpoint.load(device)
+    if earlier is None:
+        look()
+    else:
+        for kept, tensors in zip((free, buffers, memory), (earlier[part] for part in PARTS), strict=True):
+            kept.update(tensors)
+        settings.resume_observing(earlier["observed"])
+        rates, t, curves, ended = (earlier[part] for part in ("rates", "t", "curves", "ended"))
+        curves = [curve.cpu().numpy() for curve in curves]
+        alive = np.isfinite(curves).all(axis=0)
+        started -= earlier["seconds"]
+        for feed in feeds:
+            feed.skip(points, t)
+    for until in points[points > t]:
         length = until - t
         # One array a kind, over members, iterations and the rest.
         parts = zip(*(feed.take(length) for feed in feeds), strict=True)
@@ -109,8 +124,21 @@ def fit_stacked(build, data: Resident, members, settings: Settings) -> list[Fitt
             break
         curves.append((total / length).cpu().numpy())
         alive &= np.isfinite(curves[-1])
-        if not alive.any():
+        if all(k in ended for k in np.flatnonzero(alive)):
             break
+        if checkpoint.due():
+            checkpoint.save(
+                {
+                    **dict(zip(PARTS, (free, buffers, memory), strict=True)),
+                    "observed": settings.observed(),
+                    "rates": rates,
+                    "t": t,
+                    "curves": [torch.from_numpy(curve) for curve in curves],
+                    "ended": ended,
+                    "seconds": time.perf_counter() - started,
+                }
+            )
+    checkpoint.clear()
     seconds = (time.perf_counter() - started) / len(members)
     curves = np.array(curves).reshape(-1, len(members))
     fitted = []

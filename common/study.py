@@ -121,6 +121,11 @@ class Context:
         """Training and test images of a data set, resized to `size` unless 0; loaded once a process."""
         return _load(name, size, self.options.data, self.options.offline)
 
+    @property
+    def checkpoints(self) -> Path:
+        """Where `training.fit_many` writes long trainings down."""
+        return self.options.store_path() / "checkpoints"
+
     def artifact(self, name: str, fields: Mapping, make: Callable[[], Mapping]) -> dict:
         """Costly arrays that cells share, made once and kept with the store; see `artifacts.artifact`."""
         return artifacts.artifact(self.options.store_path(), name, fields, make)

@@ -7,10 +7,10 @@ member that diverges is recorded as such and changes nobody else.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,10 +18,9 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from common import dropout
 from common.augmentation import Augmentation, centred
+from common.checkpoints import Checkpoint
 from common.errors import UserError
-from common.optimisers import of
 from common.resident import Resident
 from common.schedules import POLICIES, Feed, Order, Schedule, loss_points  # noqa: F401 - some are used from here
 
@@ -90,6 +89,26 @@ class Settings:
     augmentation: Augmentation
     on_point: Callable[[int, int, nn.Module], float | None] | None
     at: frozenset[int]
+    checkpoints: Path | None
+
+    def checkpoint(self, engine: str, data: Resident, members: list[Member], network: nn.Module) -> Checkpoint:
+        """Of a training of these members, known by all that decides it; the data by their labels and a sample."""
+        if self.checkpoints is None:
+            return Checkpoint(None)
+        looks_at = (self.precision, self.trainable, self.augmentation, sorted(self.at), engine, repr(network))
+        sample = data.inputs[:: max(1, len(data) // 100)]
+        return Checkpoint(
+            self.checkpoints, [self.schedule, *looks_at, data.labels, sample, *members, network.state_dict()]
+        )
+
+    def observed(self) -> dict:
+        """What `on_point` has gathered so far."""
+        return self.on_point.state_dict() if self.at else {}
+
+    def resume_observing(self, state: dict) -> None:
+        """Give `on_point` back what it had gathered."""
+        if self.at:
+            self.on_point.load_state_dict(state)
 
     def is_free(self, name: str) -> bool:
         """Whether the parameter `name` is trained."""
@@ -125,6 +144,7 @@ def fit_many(
     augmentation: Augmentation = Augmentation(),  # noqa: B008 - frozen
     on_point: Callable[[int, int, nn.Module], float | None] | None = None,
     at: Iterable[int] = (),
+    checkpoints: Path | None = None,
 ) -> list[Fitted]:
     """Train every member for the schedule's iterations.
 
@@ -153,6 +173,10 @@ def fit_many(
         that it returns multiplies the member's learning rate from then on; 0 ends the member's training.
     at : iterable of int
         Numbers of finished iterations, 0 (before the first step) to the schedule's.
+    checkpoints : Path or None
+        Folder in which a training that takes minutes is written down, so that the same call goes on after a kill and
+        ends with the same numbers. An `on_point` that is used then needs `state_dict` and `load_state_dict` for
+        what it gathers (numbers, lists, tensors; by the number of the member where engine is loop).
 
     Returns
     -------
@@ -167,9 +191,14 @@ def fit_many(
         raise UserError(f"at {min(beyond)}: expected iterations between 0 and {schedule.iterations}")
     if augmentation:
         augmentation.patch(data.inputs.shape)
-    settings = Settings(schedule, precision, trainable, augmentation, on_point, at if on_point else frozenset())
+    at = at if on_point else frozenset()
+    if checkpoints is not None and at and not hasattr(on_point, "load_state_dict"):
+        raise TypeError("on_point: expected state_dict and load_state_dict, which checkpoints need")
+    settings = Settings(schedule, precision, trainable, augmentation, on_point, at, checkpoints)
     if engine == "loop":
-        return [_fit_alone(build, data, member, k, settings) for k, member in enumerate(members)]
+        from common.looping import fit_alone
+
+        return [fit_alone(build, data, member, k, settings) for k, member in enumerate(members)]
     if engine == "stacked":
         from common.stacking import fit_stacked
 
@@ -183,72 +212,6 @@ def initialise(build, member: Member) -> nn.Module:
     if member.initial is not None:
         network.load_state_dict(member.initial)
     return network
-
-
-def _fit_alone(build, data: Resident, member: Member, k: int, settings: Settings) -> Fitted:
-    """One network by a plain loop: torch's fused SGD, channels-last, autocast."""
-    started = time.perf_counter()
-    schedule, device = settings.schedule, data.device
-    network = settings.train_mode(initialise(build, member).to(device, memory_format=torch.channels_last))
-    rate = schedule.learning_rate if member.learning_rate is None else member.learning_rate
-    optimiser = _optimiser(network, rate, settings)
-    weights = None
-    if member.class_weights is not None:
-        weights = torch.as_tensor(member.class_weights, dtype=torch.float32, device=device)
-    dropouts = dropout.layers(network).values()
-    feed = Feed(member, schedule.batch_size, settings.augmentation, data.inputs.shape, len(dropouts))
-    decay, points = schedule.decay(), loss_points(schedule.iterations)
-    losses, total, diverged, t = [], torch.zeros((), device=device), False, 0
-
-    def look() -> None:
-        nonlocal rate
-        if t in settings.at:
-            with torch.no_grad():
-                factor = settings.on_point(k, t, network.eval())
-            settings.train_mode(network)
-            rate *= 1.0 if factor is None else factor
-
-    look()
-    for until in points:
-        positions, views, keys = (torch.from_numpy(part).to(device) for part in feed.take(until - t))
-        total.zero_()
-        for batch, views_t, keys_t in zip(positions, views, keys, strict=True):
-            for group in optimiser.param_groups:
-                group["lr"] = rate * decay[t] * group["factor"]
-            for layer, key in zip(dropouts, keys_t, strict=True):
-                layer.key = key
-            with settings.autocast(device):
-                logits = network(data.gather(batch, partial(settings.augmentation.cut, views=views_t)))
-            loss = batch_loss(logits, data.labels[batch], weights, member.focal)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            total += loss.detach()
-            t += 1
-            look()
-            if rate == 0:
-                break
-        if t < until:
-            break
-        losses.append(float(total) * schedule.batch_size / positions.numel())
-        diverged = not np.isfinite(losses[-1])
-        if diverged or rate == 0:
-            break
-    state = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-    seconds = time.perf_counter() - started
-    return Fitted(state, diverged, points[: len(losses)], np.array(losses), seconds, "loop", t)
-
-
-def _optimiser(network: nn.Module, rate: float, settings: Settings) -> torch.optim.Optimizer:
-    """Of the free parameters, in groups by the factor on the rate; the others need no gradient any more."""
-    settings.check(network)
-    schedule = settings.schedule
-    groups = {1.0: [], schedule.bias_rate: []}
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(settings.is_free(name))
-        if parameter.requires_grad:
-            groups[schedule.bias_rate if name.endswith("bias") else 1.0].append(parameter)
-    return of(schedule, [{"params": params, "factor": factor} for factor, params in groups.items() if params], rate)
 
 
 def batch_loss(

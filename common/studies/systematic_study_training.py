@@ -54,6 +54,7 @@ class _Group:
         self.options = {
             "precision": shared.precision,
             "augmentation": protocols.augmentation(shared.network, size),
+            "checkpoints": context.checkpoints,
         }
         self.crop = protocols.test_crop(shared.network, size)
         self.schedule = study.schedule(shared)
@@ -67,7 +68,7 @@ class _Group:
             kept.append(imbalance.subsample(self.images.labels, counts, seeds(cell)["seed_subset"]))
         members = [self._member(cell, own) for cell, own in zip(cells, kept, strict=True)]
         course = _Convergence(self, members) if self.shared.convergence else None
-        watch = {"on_point": course.measure, "at": course.at} if course else {}
+        watch = {"on_point": course, "at": course.at} if course else {}
         fitted = training.fit_many(self.build, self.train, members, self.schedule, **self.options, **watch)
         networks_ = [self._network(one.state) for one in fitted]
         twophase = [i for i, cell in enumerate(cells) if cell.two_phase and cell.sampler in study.RESAMPLED]
@@ -216,11 +217,19 @@ class _Convergence:
         self.on_train = [np.random.default_rng(m.seed_order).choice(m.plan, CURVE_SAMPLE) for m in members]
         self.curves = [{"training accuracy": [], "test accuracy": []} for _ in members]
 
-    def measure(self, k: int, iteration: int, network: torch.nn.Module) -> None:
+    def __call__(self, k: int, iteration: int, network: torch.nn.Module) -> None:
         """Called by the engine at each point of each member."""
         mine = self.curves[k]
         mine["training accuracy"].append(self.group.accuracy(network, self.group.train, self.on_train[k]))
         mine["test accuracy"].append(self.group.accuracy(network, self.group.test, self.on_test))
+
+    def state_dict(self) -> dict:
+        """For checkpoints."""
+        return {"curves": self.curves}
+
+    def load_state_dict(self, state: dict) -> None:
+        """From a checkpoint."""
+        self.curves = state["curves"]
 
     def add_to(self, result: Result, k: int, diverged: bool) -> None:
         """Curves, and what the claims ask of them: late fall and unsteadiness of test accuracy."""

@@ -1,0 +1,84 @@
+"""Where a training stands, written down from time to time, so that a killed one goes on instead of starting again.
+
+A checkpoint's name is a digest of everything that decides the training's numbers; nothing else has to match. It is
+removed when the training ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+import torch
+
+EVERY = 60.0  # seconds between two checkpoints: what a kill costs at most, beside the stretch it interrupts
+
+
+class Checkpoint:
+    """The checkpoint of one training, alone or of a group.
+
+    Parameters
+    ----------
+    folder : Path or None
+        None keeps nothing.
+    content : iterable
+        What decides the training: dataclasses, plain values, arrays, tensors and dicts of tensors.
+    """
+
+    def __init__(self, folder: Path | None, content=()):
+        self._path = None
+        if folder is not None:
+            digest = hashlib.sha256(torch.__version__.encode())
+            for part in content:
+                _update(digest, part)
+            self._path = Path(folder) / f"{digest.hexdigest()[:24]}.pt"
+        self._last = time.monotonic()
+
+    def load(self, device: torch.device) -> dict | None:
+        """What was saved last, or None; a file that cannot be read counts as none."""
+        if self._path is None or not self._path.exists():
+            return None
+        try:
+            return torch.load(self._path, map_location=device, weights_only=True)
+        except Exception:  # a damaged file raises whatever its bytes happen to say
+            self._path.unlink(missing_ok=True)
+            return None
+
+    def due(self) -> bool:
+        """Whether the last one is old enough."""
+        return self._path is not None and time.monotonic() - self._last >= EVERY
+
+    def save(self, state: dict) -> None:
+        """Write the state, whole or not at all."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_suffix(f".{os.getpid()}")
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(self._path)
+        self._last = time.monotonic()
+
+    def clear(self) -> None:
+        """Remove it: the training has ended."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+def _update(digest, part) -> None:
+    """Add a part to the digest, its kind and size included."""
+    if isinstance(part, dict):
+        for name, value in part.items():
+            _update(digest, name)
+            _update(digest, value)
+    elif isinstance(part, torch.Tensor):
+        _update(digest, part.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    elif hasattr(part, "tobytes"):
+        digest.update(f"{part.dtype}{part.shape}".encode() + part.tobytes())
+    elif hasattr(part, "__dataclass_fields__"):
+        _update(digest, {name: getattr(part, name) for name in part.__dataclass_fields__})
+    else:
+        digest.update(json.dumps(part, sort_keys=True, default=str).encode() + b";")
