@@ -54,6 +54,8 @@ class Claim:
         Replicates are folds that share images: Nadeau and Bengio's interval.
     note : str
         Shown with the claim.
+    headline : bool
+        Whether the README shows it: one of the few that a reader with a minute should see.
     """
 
     id: str
@@ -75,6 +77,7 @@ class Claim:
     some: tuple[str, ...] = ()
     test_share: float | None = None
     note: str = ""
+    headline: bool = False
 
     @classmethod
     def parse(cls, entry: Mapping) -> Claim:
@@ -151,6 +154,10 @@ def _field(name: str, f, value):
         if isinstance(value, str):
             return " ".join(value.split())
         raise UserError(f"{name}: {f.name} is {value!r}; expected text")
+    if kind == "bool":
+        if isinstance(value, bool):
+            return value
+        raise UserError(f"{name}: {f.name} is {value!r}; expected true or false")
     if kind.startswith("float"):
         if isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value):
             return float(value)

@@ -26,7 +26,8 @@ PROFILES = {  # name to what its numbers are worth
 }
 OVERVIEW = "0_overview.html"
 LEDGER = (
-    "paper stem id statement where test metric direction n cells effect low high value margin verdict verdict_note note"
+    "paper stem id statement where test metric direction n cells effect low high value margin verdict verdict_note "
+    "note headline"
 ).split()
 
 
@@ -59,11 +60,12 @@ def site(reports: Path | None = None, results: Path | None = None, *, demo: bool
     reports = Path(reports) if reports else jobs.reports_root()
     results = Path(results) if results else paths.RESULTS
     reports.mkdir(parents=True, exist_ok=True)
-    ledger = _ledger(results)
-    records = ledger.to_dict("records")
+    claims = ledger(results)
+    records = claims.to_dict("records")
     papers = [
         {
             "paper": paper,
+            "summary": summary(paper, results),
             "pages": _pages(reports, paper.page, demo),
             "verdicts": Counter(row["verdict"] for row in records if row["paper"] == paper.number),
         }
@@ -82,7 +84,9 @@ def site(reports: Path | None = None, results: Path | None = None, *, demo: bool
         ),
         encoding="utf-8", newline="\n",
     )  # fmt: skip
-    ledger.to_csv(reports / "claims.csv", index=False, float_format="%.6g", lineterminator="\n")
+    claims.drop(columns="headline").to_csv(
+        reports / "claims.csv", index=False, float_format="%.6g", lineterminator="\n"
+    )
     return index
 
 
@@ -98,27 +102,41 @@ def stylesheet(code: bool = False) -> str:
     return css
 
 
-def _ledger(results: Path) -> pd.DataFrame:
-    """All claims of all papers, evaluated, in the order of papers and files."""
+def ledger(results: Path) -> pd.DataFrame:
+    """All claims of all papers with their verdicts, in the order of papers and files."""
     parts = [_evaluated(paper, results) for paper in PAPERS if (paths.PUBLISHED / f"{paper.stem}_claims.yaml").exists()]
-    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-    return found.reindex(columns=LEDGER)
+    return (pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()).reindex(columns=LEDGER)
+
+
+def measured(paper: Paper, results: Path) -> pd.DataFrame:
+    """Rows of a paper's measured results that count; empty where there are none."""
+    from common import study
+    from common.store import Store
+
+    module = _study(paper, results)
+    return pd.DataFrame() if module is None else study.measured(module, Store(results / "no-store", results))
+
+
+def summary(paper: Paper, results: Path) -> str:
+    """What was measured for a paper, in the words of its study; "" where nothing was."""
+    frame = measured(paper, results)
+    return _study(paper, results).summary(frame) if len(frame) else ""
+
+
+def _study(paper: Paper, results: Path):
+    """The paper's study module if there are results; without them its import would only cost time."""
+    name = f"common.studies.{paper.stem}"
+    if not (results / f"{paper.stem}.parquet").exists() or not importlib.util.find_spec(name):
+        return None
+    return importlib.import_module(name)
 
 
 def _evaluated(paper: Paper, results: Path) -> pd.DataFrame:
     from common import claims
-    from common import study as cells
-    from common.store import Store
 
-    file, study = results / f"{paper.stem}.parquet", f"common.studies.{paper.stem}"
-    # Without results the verdict is 'no data' whatever the study says, and its import may be slow.
-    measured = file.exists()
-    frame = pd.read_parquet(file) if measured else pd.DataFrame()
-    module = importlib.import_module(study) if measured and importlib.util.find_spec(study) else None
-    if module is not None:
-        frame = cells.measured(module, Store(results / "no-store", results))
-    evaluated = claims.evaluate(claims.load(paper.stem), frame, study_module=module)
-    return evaluated.assign(paper=paper.number, stem=paper.stem)
+    stated = claims.load(paper.stem)
+    verdicts = claims.evaluate(stated, measured(paper, results), study_module=_study(paper, results))
+    return verdicts.assign(paper=paper.number, stem=paper.stem, headline=[claim.headline for claim in stated])
 
 
 def _pages(reports: Path, name: str, demo: bool) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ import base64
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import nbformat
@@ -12,7 +13,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from common import paths, report, tables
+from common import paths, report, site, tables
 from common.errors import UserError
 from common.papers import PAPERS
 
@@ -243,8 +244,10 @@ def published(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def index(tmp_path, published):
+def index(tmp_path, published, monkeypatch):
     """The index of one page, and of claims of two papers of which one was measured."""
+    study = SimpleNamespace(STEM="category_centers", VERSION=1, summary=lambda frame: f"{len(frame)} <rows>.")
+    monkeypatch.setattr(site, "_study", lambda paper, results: study if paper.stem == study.STEM else None)
     for stem in ("category_centers", "mobilenet_features"):
         (published / f"{stem}_claims.yaml").write_text(CLAIMS)
     reports = tmp_path / "reports"
@@ -265,6 +268,7 @@ def test_index_of_nothing(tmp_path, published):
 def test_index_and_ledger(index):
     soup = BeautifulSoup(index.read_text(encoding="utf-8"), "html.parser")
     assert soup.get_text().count("Not yet replicated.") == 4
+    assert [item.get_text() for item in soup.select(".summary")] == ["8 <rows>."]
     for link in soup.find_all("a"):
         target, _, fragment = link["href"].partition("#")
         assert not target or (index.parent / target).exists()

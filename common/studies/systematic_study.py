@@ -25,7 +25,7 @@ from common.studies.systematic_study_claims import (  # noqa: F401 - the claims 
 )
 from common.studies.systematic_study_deviations import deviations  # noqa: F401 - part of every study module
 from common.studies.systematic_study_protocols import FULL_ITERATIONS, PROTOCOLS, Protocol, builder, network_of  # noqa: F401
-from common.studies.systematic_study_selection import judged, main_rows, selected  # noqa: F401 - what of the measured rows counts
+from common.studies.systematic_study_selection import judged, main_rows, selected, summary  # noqa: F401 - what counts
 from common.study import Cell as BaseCell
 from common.study import Context, Result
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from common.studies.systematic_study_protocols import PROTOCOLS, network_of
+from common.studies.systematic_study_protocols import FULL_ITERATIONS, PROTOCOLS, network_of
 
 #: Fields of a cell that the paper does not vary, at their defaults.
 USUAL = {"image_size": 0, "per_class": 0, "rectified": True, "whiten": True, "width": 96}
@@ -125,3 +125,16 @@ def judged(frame: pd.DataFrame) -> pd.DataFrame:
     reference = frame[cifar & (frame["imbalance"] == "none") & (frame["metric"] == "accuracy")]
     reached = reference.groupby("iterations")["value"].mean()
     return frame[~cifar | frame["iterations"].isin(reached.index[reached > LEARNED])]
+
+
+def summary(frame: pd.DataFrame) -> str:
+    """What was measured, in one sentence for the README and the index."""
+    grid, full = main_rows(frame), FULL_ITERATIONS["mnist"]
+    if grid.empty:
+        return f"{frame['key'].nunique():,} networks."
+    iterations = int(grid["iterations"].max())
+    shortened = f"{iterations:,} of {full:,} iterations" + (" (shortened)" if iterations < full else "")
+    return (
+        f"{frame['key'].nunique():,} networks; the grid of imbalances on MNIST ran for {shortened} with "
+        f"{grid['replicate'].nunique()} replicates."
+    )
