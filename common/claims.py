@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from enum import StrEnum
 
 import numpy as np
 import pandas as pd
@@ -32,23 +31,14 @@ from common import matching
 from common.claim_file import FUNCTION, ORDERS, Claim, load
 from common.errors import UserError
 from common.matching import NoData
-from common.statistics import Interval, corrected_interval, interval
+from common.statistics import Interval
+from common.verdicts import Verdict, decide
 
 __all__ = ["Claim", "Verdict", "evaluate", "load"]
 
-LEVEL = 0.95
 #: Metrics of which more is better, so that a network that diverged is at their lower end.
 SCORES = frozenset({"auc", "accuracy", "recall"})
 NO_HARM = ("not less", "not greater")
-
-
-class Verdict(StrEnum):
-    """What the results say."""
-
-    SUPPORTED = "supported"
-    NOT_SUPPORTED = "not supported"
-    UNDECIDED = "undecided"
-    NO_DATA = "no data"
 
 
 def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=None) -> pd.DataFrame:
@@ -128,7 +118,7 @@ def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> 
         groups = _effects(claim, block, judged)
     shortened = _shortened(schedule, full)
     notes += shortened
-    found, verdict = _decide(claim, groups, notes)
+    found, verdict = decide(claim, groups, notes)
     verdict = _with_diverged(claim, cells, groups, verdict, notes)
     if found.n < 2:
         notes.append("one replicate; an interval needs two" if found.n else "no effect could be computed")
@@ -268,50 +258,3 @@ def _shortened(schedule: pd.DataFrame | None, full: Mapping[str, int]) -> list[s
             if row.iterations < full.get(row.dataset, 0)
         ]
     )
-
-
-def _decide(claim: Claim, groups: Mapping[str, np.ndarray], notes: list[str]) -> tuple[Interval, Verdict]:
-    """The interval to show and the verdict over all groups."""
-    strict = 1 - (1 - LEVEL) / len(groups)
-    found = {name: _interval(claim, effects, LEVEL) for name, effects in groups.items()}
-    holds = [_holds(claim, i) for i in found.values()]
-    surely = [_holds(claim, _interval(claim, effects, strict)) for effects in groups.values()]
-    if claim.some:
-        supported, refuted, pick = any(h is True for h in surely), all(h is False for h in holds), max
-    else:
-        supported, refuted, pick = all(h is True for h in holds), any(h is False for h in surely), min
-    # The group on which the verdict hangs: first by what its intervals say, then by its estimate.
-    order = (False, None, True).index
-    rank = {
-        name: (order(h), order(s), _favour(claim, found[name].estimate))
-        for name, h, s in zip(found, holds, surely, strict=True)
-    }
-    name = pick(rank, key=rank.get)
-    verdict = Verdict.SUPPORTED if supported else Verdict.NOT_SUPPORTED if refuted else Verdict.UNDECIDED
-    if name:
-        notes.append(f"{'most' if claim.some else 'least'} favourable of {len(groups)}: {name}")
-        if verdict is Verdict.UNDECIDED and _holds(claim, found[name]) is not None:
-            notes.append(f"undecided at the level corrected for {len(groups)} groups")
-    return found[name], verdict
-
-
-def _interval(claim: Claim, effects: np.ndarray, level: float) -> Interval:
-    if claim.test_share is None:
-        return interval(effects, level)
-    return corrected_interval(effects, claim.test_share, level)
-
-
-def _holds(claim: Claim, found: Interval) -> bool | None:
-    """Whether one interval is where the claim says; None if it does not decide."""
-    centre = claim.value if claim.test == "level" else 0.0
-    if claim.direction not in ORDERS:
-        return found.within(claim.margin, centre)
-    beyond = centre + (claim.margin if claim.direction in ("greater", "not greater") else -claim.margin)
-    above = found.above(beyond)
-    return above if above is None or claim.direction in ("greater", "not less") else not above
-
-
-def _favour(claim: Claim, estimate: float) -> float:
-    if claim.direction not in ORDERS:
-        return -abs(estimate - (claim.value if claim.test == "level" else 0.0))
-    return estimate if claim.direction in ("greater", "not less") else -estimate
