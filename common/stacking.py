@@ -7,6 +7,7 @@ serves there to show that a group gives what its members give alone.
 from __future__ import annotations
 
 import time
+import warnings
 from functools import partial
 
 import numpy as np
@@ -14,14 +15,42 @@ import torch
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from common import dropout
+from common.errors import UserError
 from common.optimisers import direction
 from common.training import Feed, Fitted, Resident, Settings, batch_loss, initialise, loss_points
 
 PARTS = ("free", "buffers", "memory")
 
 
-def fit_stacked(build, data: Resident, members, settings: Settings) -> list[Fitted]:
-    """Train all members together; see `training.fit_many`.
+def fit_groups(build, data: Resident, members: list, settings: Settings, size: int) -> list[Fitted]:
+    """Train the members in groups of at most `size`; see `training.fit_many`.
+
+    Raises
+    ------
+    UserError
+        If not even one network fits into the device's memory.
+    """
+    fitted = []
+    while len(fitted) < len(members):
+        part = members[len(fitted) : len(fitted) + size]
+        try:
+            fitted += fit_stacked(build, data, part, settings, len(fitted))
+        except torch.OutOfMemoryError as error:
+            if len(part) == 1:
+                raise UserError(
+                    f"out of memory on {data.device} with one network; use a smaller batch_size or width"
+                ) from error
+            size = len(part) // 2
+            warnings.warn(
+                f"{len(part)} networks do not fit into memory; {size} at a time", RuntimeWarning, stacklevel=3
+            )
+        if data.device.type == "cuda":
+            torch.cuda.empty_cache()
+    return fitted
+
+
+def fit_stacked(build, data: Resident, members, settings: Settings, first: int = 0) -> list[Fitted]:
+    """Train all members together; `first` is the number of their first among those of `training.fit_many`.
 
     Nothing in the loop waits for the device: losses stay there until a stretch of iterations has ended.
     """
@@ -76,7 +105,7 @@ def fit_stacked(build, data: Resident, members, settings: Settings) -> list[Fitt
                     continue
                 network.load_state_dict(state_of(k))
                 with torch.no_grad():
-                    factor = settings.on_point(k, t, network.eval())
+                    factor = settings.on_point(first + k, t, network.eval())
                 if factor is not None:
                     rates[k] *= factor
                 if factor == 0:

@@ -145,6 +145,7 @@ def fit_many(
     on_point: Callable[[int, int, nn.Module], float | None] | None = None,
     at: Iterable[int] = (),
     checkpoints: Path | None = None,
+    group: int = 0,
 ) -> list[Fitted]:
     """Train every member for the schedule's iterations.
 
@@ -177,6 +178,8 @@ def fit_many(
         Folder in which a training that takes minutes is written down, so that the same call goes on after a kill and
         ends with the same numbers. An `on_point` that is used then needs `state_dict` and `load_state_dict` for
         what it gathers (numbers, lists, tensors; by the number of the member where engine is loop).
+    group : int
+        At most so many members are stacked (0: all). Where they do not fit into the device's memory, half as many are.
 
     Returns
     -------
@@ -200,9 +203,9 @@ def fit_many(
 
         return [fit_alone(build, data, member, k, settings) for k, member in enumerate(members)]
     if engine == "stacked":
-        from common.stacking import fit_stacked
+        from common.stacking import fit_groups
 
-        return fit_stacked(build, data, members, settings)
+        return fit_groups(build, data, members, settings, group or len(members))
     raise UserError(f"engine {engine!r}: expected auto, loop or stacked")
 
 

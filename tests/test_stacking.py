@@ -179,3 +179,53 @@ def test_a_group_that_diverged_altogether_stops(data):
 def test_points_beyond_the_schedule_are_named(data):
     with pytest.raises(UserError, match="at 9: expected iterations between 0 and 8"):
         training.fit_many(all_cnn, data, [member(0)], SCHEDULE, on_point=print, at=(3, 9))
+
+
+# -- groups and memory -------------------------------------------------------------------------------------------------
+
+
+def seen_by(record):
+    return lambda k, iteration, network: record.append((k, iteration))
+
+
+def test_groups_give_what_all_together_give(exact):
+    def in_float64(generator):
+        return all_cnn(generator).double()
+
+    members, record = [member(k) for k in range(5)], []
+    together = training.fit_many(in_float64, exact, members, SCHEDULE, engine="stacked")
+    in_groups = training.fit_many(
+        in_float64, exact, members, SCHEDULE, engine="stacked", group=2, on_point=seen_by(record), at=[8]
+    )
+    assert all(distance(a, b) < 1e-9 for a, b in zip(together, in_groups, strict=True))
+    assert record == [(k, 8) for k in range(5)]
+
+
+@pytest.fixture
+def room_for(monkeypatch):
+    """A device that runs out of memory with more than so many networks."""
+
+    def limit(most):
+        def gather(self, positions, cut=None, original=training.Resident.gather):
+            if len(positions) > most * SCHEDULE.batch_size:
+                raise torch.OutOfMemoryError("out of memory")
+            return original(self, positions, cut)
+
+        monkeypatch.setattr(training.Resident, "gather", gather)
+
+    return limit
+
+
+def test_out_of_memory_halves_the_group(data, room_for):
+    members = [member(k) for k in range(7)]
+    alone = [training.fit_many(all_cnn, data, [one], SCHEDULE)[0] for one in members]
+    room_for(2)
+    with pytest.warns(RuntimeWarning, match="7 networks do not fit into memory; 3 at a time"):
+        group = training.fit_many(all_cnn, data, members, SCHEDULE, engine="stacked")
+    assert len(group) == 7 and all(distance(a, b) < 1e-3 for a, b in zip(group, alone, strict=True))
+
+
+def test_a_network_that_does_not_fit_alone_is_an_error(data, room_for):
+    room_for(0)
+    with pytest.warns(RuntimeWarning), pytest.raises(UserError, match="out of memory on cpu with one network"):
+        training.fit_many(all_cnn, data, [member(0), member(1)], SCHEDULE, engine="stacked")
