@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import time
+import warnings
 from pathlib import Path
 
 import torch
@@ -38,12 +39,14 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def load(self, device: torch.device) -> dict | None:
-        """What was saved last, or None; a file that cannot be read counts as none."""
+        """What was saved last, or None; a file that cannot be read counts as none, with a warning."""
         if self._path is None or not self._path.exists():
             return None
         try:
             return torch.load(self._path, map_location=device, weights_only=True)
-        except Exception:  # a damaged file raises whatever its bytes happen to say
+        except Exception as error:  # a damaged file raises whatever its bytes happen to say
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            warnings.warn(f"checkpoint {self._path}: {reason}; training starts again", RuntimeWarning, stacklevel=3)
             self._path.unlink(missing_ok=True)
             return None
 

@@ -26,7 +26,7 @@ def fit_alone(build, data: Resident, member: Member, k: int, settings: Settings)
         weights = torch.as_tensor(member.class_weights, dtype=torch.float32, device=device)
     dropouts = dropout.layers(network).values()
     feed = Feed(member, schedule.batch_size, settings.augmentation, data.inputs.shape, len(dropouts))
-    decay, points = schedule.decay(), loss_points(schedule.iterations)
+    decay, points = schedule.decay().tolist(), loss_points(schedule.iterations)  # plain numbers, for checkpoints
     losses, total, diverged, t = [], torch.zeros((), device=device), False, 0
     checkpoint = settings.checkpoint("loop", data, [member], network)
     earlier = checkpoint.load(device)
