@@ -159,13 +159,40 @@ def pair(of: pd.DataFrame, against: pd.DataFrame, apart: Iterable[str]) -> tuple
     return pairs.assign(value=pairs["value"] - pairs[other], lost=lost).drop(columns=other), alone
 
 
-def one_schedule(cells: pd.DataFrame) -> tuple[pd.DataFrame | None, list[str]]:
-    """For each data set the number of iterations to judge: the largest that covers the grid.
+def covering(rows: pd.DataFrame, setting: list[str], how: list[str]) -> tuple[object, pd.DataFrame, int]:
+    """The longest schedule that covers the grid.
 
     A setting is covered in two replicates, or in one if no schedule has any in two. The longest schedule is taken that
     has at least `COVERED` of the settings of the best-covered one, so that the first few cells of a longer schedule do
     not speak for the whole grid. Diverged cells count as covered: they were run, and a schedule is not to be chosen by
     how it went.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With a column replicate; at least one row.
+    setting, how : list of str
+        Columns that make a setting, and a schedule (its length first).
+
+    Returns
+    -------
+    taken : value, or tuple where `how` has several columns
+        The schedule.
+    wanted : DataFrame of bool
+        Whether each setting of the best-covered schedule (rows) is covered by each schedule (columns).
+    least : int
+        Replicates that cover a setting.
+    """
+    number = rows.groupby(setting, dropna=False).ngroup().rename("setting")
+    replicates = rows.groupby([number, *how])["replicate"].nunique().unstack(how if len(how) > 1 else how[0])
+    least = min(2, int(replicates.max().max()))
+    covered = replicates.fillna(0) >= least
+    wanted = covered[covered[covered.sum()[::-1].idxmax()]]  # from behind: of equal ones the longest
+    return max(wanted.columns[wanted.mean() >= COVERED]), wanted, least
+
+
+def one_schedule(cells: pd.DataFrame) -> tuple[pd.DataFrame | None, list[str]]:
+    """For each data set the number of iterations to judge: the largest that covers the grid (`covering`).
 
     Returns
     -------
@@ -179,12 +206,7 @@ def one_schedule(cells: pd.DataFrame) -> tuple[pd.DataFrame | None, list[str]]:
     chosen, notes = [], []
     setting = [column for column in design(cells) if column not in HOW]
     for dataset, one in cells.groupby("dataset") if "dataset" in cells else [(None, cells)]:
-        number = one.groupby(setting, dropna=False).ngroup().rename("setting")
-        replicates = one.groupby([number, "iterations"])["replicate"].nunique().unstack(fill_value=0)
-        least = min(2, int(replicates.to_numpy().max()))
-        covered = replicates >= least
-        wanted = covered[covered[covered.sum()[::-1].idxmax()]]  # from behind: of equal ones the longest
-        taken = max(wanted.columns[wanted.mean() >= COVERED])
+        taken, wanted, least = covering(one, setting, ["iterations"])
         chosen.append({"dataset": dataset, "iterations": taken} if "dataset" in cells else {"iterations": taken})
         often = "in two replicates" if least == 2 else "so far"
         notes += [

@@ -384,7 +384,9 @@ class Run:
         """Curves of the cells of `measured`, with the cells' own columns."""
         frame = self.measured()
         cells = frame.drop_duplicates("key").drop(columns=["method", "prior", "metric", "class_label", "value"])
-        return self.store.curves(self.module.STEM, set(frame["key"])).merge(cells, on="key")
+        curves = self.store.curves(self.module.STEM, set(frame["key"]))
+        # Keys of no rows are no text, and would not merge.
+        return curves.astype({"key": object}).merge(cells.astype({"key": object}), on="key")
 
     def provenance(self) -> dict[str, str]:
         """Versions, hardware and source digest of this run."""

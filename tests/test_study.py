@@ -241,3 +241,7 @@ def test_cells_that_share_an_artifact_wait_for_the_first_of_them(tmp_path, monke
     assert summary.new == 3
     ends = {int(number): float(end) for number, _, end in map(str.split, log.read_text().splitlines())}
     assert ends[1] - ends[0] >= 0.5
+
+
+def test_curves_of_nothing_measured_are_empty(tmp_path):
+    assert make(tmp_path).measured_curves().empty

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from common.matching import covering
 from common.studies.systematic_study_protocols import FULL_ITERATIONS, PROTOCOLS, network_of
 
 #: Fields of a cell that the paper does not vary, at their defaults.
@@ -96,21 +97,13 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def main_rows(frame: pd.DataFrame, dataset: str = "mnist", selection: str = "last") -> pd.DataFrame:
-    """The rows of a data set to show: one schedule and one precision, so that no figure mixes them.
-
-    The most iterations at which at least 80% of the settings were measured that the best covered schedule has, in two
-    replicates (in one, if none has two): a few cells of a longer schedule must not replace the whole grid.
-    """
+    """The rows of a data set to show: one schedule (`matching.covering`) and one precision, so that no figure mixes."""
     frame = frame[(frame["dataset"] == dataset) & (frame["selection"] == selection)]
-    kind = ["iterations", "precision"]
-    setting = ["imbalance", "rho", "mu", "sampler", "to_rho"]
     imbalanced = frame[frame["imbalance"].isin(["step", "linear"])]
-    replicates = imbalanced.groupby([*kind, *setting], dropna=False)["replicate"].nunique()
-    enough = replicates[replicates >= min(2, replicates.max())] if len(replicates) else replicates
-    covered = enough.groupby(level=kind).size()
-    if covered.empty:
+    if imbalanced.empty:
         return frame.iloc[:0]
-    iterations, precision = max(covered[covered >= 0.8 * covered.max()].index)
+    setting = ["imbalance", "rho", "mu", "sampler", "to_rho"]
+    (iterations, precision), _, _ = covering(imbalanced, setting, ["iterations", "precision"])
     shown = (frame["iterations"] == iterations) & (frame["precision"] == precision)
     return frame[shown & (frame["imbalance"] != "original")]
 

@@ -1,0 +1,287 @@
+"""Paper 1: Zhang et al., 'Image classification with category centers in class imbalance situation'.
+
+One cell is one training: an imbalance, with or without oversampling, a replicate. Its network gives the rows of its own
+last layer (D), of centres of its features (C, F), of their ablations, and of the classifiers of decoupled training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from itertools import product
+
+import numpy as np
+
+from common import imbalance, plateau, training
+from common.errors import UserError
+from common.seeds import seed
+from common.studies.category_centers_claims import (  # noqa: F401 - the claims file names them
+    claim_absolute_count,
+    claim_parameters_saved,
+)
+from common.studies.category_centers_deviations import deviations  # noqa: F401 - part of every study module
+from common.studies.category_centers_networks import PRETRAINING, PROTOCOLS
+from common.studies.category_centers_selection import judged, main_rows, selected, summary  # noqa: F401 - what counts
+from common.study import Cell as BaseCell
+from common.study import Context, Result
+
+STEM = "category_centers"
+PAPER = 1
+TITLE = "Image Classification with Category Centers in Class Imbalance Situation"
+VERSION = 1
+GROUP = 36  # networks in memory together on a GPU
+
+IMBALANCES = ("A", "B", "C", "own")
+SAMPLERS = ("none", "oversampling")
+#: The paper has no limit; its rule ends training long before this (docs: open questions of notebook 1).
+FULL_ITERATIONS = {"cifar10": 40_000, "cifar100": 40_000}
+#: Result columns that no claim pairs by: they say how a training went.
+NOT_DESIGN = ("epochs", "recessions", "iterations_done", "ended_by", "tau", "n_valid", "batch_size", "weight_decay")
+OWN_VALID = 5  # of a folder's own images, one in so many is for validation, as in tables I and II
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What to run; the defaults are the demo profile. Every field is a parameter of the notebook.
+
+    Parameters
+    ----------
+    dataset : str
+        Any name that `data.load` knows; 10 or 100 classes for imbalances A, B and C.
+    network : str
+        allcnn (table IV) or vgg16 (table III).
+    image_size : int
+        Resize images to this height and width as they are read (0: as they are).
+    input_size : int
+        VGG-16: height and width that images are scaled to on the device (0: as they are); 224 in the paper.
+    imbalances : list of str
+        A, B, C of tables I and II; own: the class sizes of the data as they are.
+    samplers : list of str
+        none gives D, C and F, oversampling OD, OC and OF.
+    count_scale : float
+        Share of the images that tables I and II count.
+    iterations : int
+        Weight updates at most; the rule on validation accuracy may end training before.
+    plateau : str
+        How the learning rate falls at the s-th recession: exponential (0.5 exp(-0.1 s)) or halving (0.5 ** s).
+    patience : int
+        Recessions that end training.
+    batch_size : int
+        0: the paper's, 256 for All-CNN and 50 for VGG-16.
+    width, hidden, batch_norm : int, int, bool
+        All-CNN: channels of its first convolution. VGG-16: width of its fully connected layers; batch normalisation.
+    pretraining : str
+        VGG-16: nothing (from scratch), imagenet (torchvision's weights, or the file given by --weights), or
+        tiny_imagenet (trained here, a stand-in).
+    pretraining_iterations : int
+        Weight updates on tiny_imagenet.
+    replicates, first_replicate : int
+        How many repetitions, and the number of the first.
+    precision : str
+        fp32 or bf16 (training only; evaluation is in fp32).
+    """
+
+    dataset: str = "digits"
+    network: str = "allcnn"
+    image_size: int = 32
+    input_size: int = 0
+    imbalances: tuple[str, ...] = ("A",)
+    samplers: tuple[str, ...] = SAMPLERS
+    count_scale: float = 0.025
+    iterations: int = 100
+    plateau: str = "exponential"
+    patience: int = 8
+    batch_size: int = 64
+    width: int = 12
+    hidden: int = 4096
+    batch_norm: bool = False
+    pretraining: str = ""
+    pretraining_iterations: int = 0
+    replicates: int = 1
+    first_replicate: int = 0
+    precision: str = "fp32"
+
+    def validate(self) -> None:
+        """Raise `UserError` for a value that cannot be run."""
+        choices = {
+            "network": tuple(PROTOCOLS),
+            "plateau": tuple(plateau.RULES),
+            "pretraining": PRETRAINING,
+            "precision": training.PRECISIONS,
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                listed = ", ".join(map(repr, known))
+                raise UserError(f"{name}: {getattr(self, name)!r} is unknown; expected one of {listed}")
+        for name, known in {"imbalances": IMBALANCES, "samplers": SAMPLERS}.items():
+            for value in getattr(self, name):
+                if value not in known:
+                    raise UserError(f"{name}: {value!r} is unknown; there are {', '.join(known)}")
+        least = dict.fromkeys(("iterations", "patience", "width", "hidden", "replicates"), 1)
+        least |= dict.fromkeys(
+            ("image_size", "input_size", "batch_size", "first_replicate", "pretraining_iterations"), 0
+        )
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise UserError(f"{name}: {getattr(self, name)}; expected at least {bound}")
+        if not 0 < self.count_scale <= 1:
+            raise UserError(f"count_scale: {self.count_scale!r}; expected a share of the counts, 0.1 for a tenth")
+        if self.input_size and (self.network != "vgg16" or self.input_size < 32):
+            raise UserError(f"input_size: {self.input_size} for {self.network}; expected 0, or at least 32 for vgg16")
+        if self.pretraining and self.network != "vgg16":
+            raise UserError(f"pretraining: {self.pretraining!r} is for vgg16; {self.network} is trained from scratch")
+        if self.pretraining == "imagenet" and self.batch_norm:
+            raise UserError("pretraining: the ImageNet weights are those of VGG-16 without batch_norm; set it to false")
+        if (self.pretraining == "tiny_imagenet") != (self.pretraining_iterations > 0):
+            raise UserError(
+                f"pretraining_iterations: {self.pretraining_iterations} with pretraining {self.pretraining!r}; "
+                "expected a positive number with tiny_imagenet, and 0 without"
+            )
+
+
+@dataclass(frozen=True)
+class Cell(BaseCell):
+    """One training (see `Parameters` for the fields)."""
+
+    image_size: int = 0
+    input_size: int = 0
+    network: str = "allcnn"
+    imbalance: str = "A"
+    sampler: str = "none"
+    count_scale: float = 1.0
+    iterations: int = 40_000
+    plateau: str = "exponential"
+    patience: int = 8
+    batch_size: int = 0
+    width: int = 96
+    hidden: int = 4096
+    batch_norm: bool = False
+    pretraining: str = ""
+    pretraining_iterations: int = 0
+    precision: str = "fp32"
+
+
+def cells(parameters: Parameters) -> list[Cell]:
+    """Replicate by replicate, so that a run cut short is balanced; the two arms of an imbalance next to each other."""
+    p = parameters
+    shared = {f.name: getattr(p, f.name) for f in fields(Cell) if hasattr(p, f.name)}
+    shared["count_scale"] = float(p.count_scale)
+    return [
+        Cell(replicate=replicate, imbalance=kind, sampler=sampler, **shared)
+        for replicate in range(p.first_replicate, p.first_replicate + p.replicates)
+        for kind, sampler in product(p.imbalances, p.samplers)
+    ]
+
+
+def group(cell: Cell):
+    """Cells that share a backbone trained here: one makes it, the others wait."""
+    if cell.pretraining != "tiny_imagenet":
+        return None
+    return (cell.dataset, cell.image_size, cell.input_size, *pretraining_fields(cell).values())
+
+
+def pretraining_fields(cell: Cell) -> dict:
+    """What decides a backbone trained on tiny_imagenet, beside its images."""
+    names = ("hidden", "batch_norm", "pretraining_iterations", "precision")
+    return {name: getattr(cell, name) for name in names}
+
+
+def seeds(cell: Cell) -> dict[str, int]:
+    """Separate seeds, by what they decide.
+
+    Kept images, initial weights and order of data are shared by both samplers, which pairs D with OD. A smaller
+    `count_scale` keeps a part of the larger one's images.
+    """
+    setting = (cell.imbalance, cell.replicate)
+    return {
+        "seed_subset": seed("subset", *setting),
+        "seed_resampling": seed("resampling", *setting),
+        "seed_init": seed("init", *setting),
+        "seed_order": seed("order", *setting),
+        "seed_dropout": seed("dropout", *setting),
+        "seed_stability": seed("stability", *setting),
+    }
+
+
+def class_counts(cell: Cell, labels: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Training and validation images per class, in label order (tables I and II times `count_scale`)."""
+    if cell.imbalance == "own":
+        available = np.bincount(labels, minlength=n_classes)
+        valid = np.maximum(available // OWN_VALID, 1)
+        return available - valid, valid
+    train, valid = imbalance.category_centers_counts(cell.imbalance, n_classes)
+    return tuple(np.maximum(np.floor(cell.count_scale * part + 0.5).astype(np.int64), 1) for part in (train, valid))
+
+
+def split(cell: Cell, labels: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the training and of the validation images, disjoint, both from the official training split."""
+    train, valid = class_counts(cell, labels, n_classes)
+    chance = seeds(cell)["seed_subset"]
+    # One seed orders each class once, so the training images are the first of those that both splits take.
+    both = imbalance.subsample(labels, train + valid, chance)
+    first = imbalance.subsample(labels, train, chance)
+    return first, np.setdiff1d(both, first, assume_unique=True)
+
+
+def rare(cell: Cell, labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """Which classes have few training images: fewer than the mean class; bool of shape (n_classes,).
+
+    Five of ten in A and C, six in B: those of the lower rows of tables I and II.
+    """
+    train, _ = class_counts(cell, labels, n_classes)
+    return train < train.mean()
+
+
+def parameter_count(cell: Cell, context: Context) -> int:
+    """Trainable parameters of the cell's network on its data."""
+    import torch
+
+    from common.networks import n_parameters
+    from common.studies.category_centers_networks import builder
+
+    images, _ = context.data(cell.dataset, cell.image_size)
+    build = builder(cell, images.images.shape[1:], len(images.classes), ((0.0,), (1.0,)))
+    return n_parameters(build(torch.Generator()))
+
+
+def check(cells: list[Cell], context: Context) -> None:
+    """Raise `UserError` if a cell cannot be run on its data; before any training."""
+    from common.studies.category_centers_pretraining import pretrained, pretraining_images
+
+    for cell in cells:
+        train, test = context.data(cell.dataset, cell.image_size)
+        height, width, channels = train.images.shape[1:]
+        if height != width or test.images.shape[1:] != train.images.shape[1:]:
+            raise UserError(f"{cell.dataset}: images of {height} x {width}; expected square ones (image_size resizes)")
+        if cell.network == "allcnn" and height != 32:
+            raise UserError(f"{cell.dataset}: images of {height} x {width}; allcnn takes 32 x 32 (image_size 32)")
+        size = cell.input_size or height
+        if cell.network == "vgg16" and (size < 32 or channels != 3):
+            raise UserError(
+                f"{cell.dataset}: images of {height} x {width} x {channels}; vgg16 takes colour images of at least "
+                "32 x 32 (input_size scales them)"
+            )
+        n_classes = len(train.classes)
+        if n_classes < 3:
+            raise UserError(f"{cell.dataset}: {n_classes} classes; expected at least 3")
+        counts, valid = class_counts(cell, train.labels, n_classes)
+        lacking = np.flatnonzero((counts < 1) | (counts + valid > train.counts))
+        if len(lacking):
+            label = lacking[0]
+            raise UserError(
+                f"{cell.dataset}: class {train.classes[label]!r} has {train.counts[label]} images; imbalance "
+                f"{cell.imbalance} takes {max(counts[label], 1)} to train and {valid[label]} to validate "
+                f"(count_scale {cell.count_scale:g}, lower it where it helps)"
+            )
+        if cell.pretraining == "tiny_imagenet":
+            pretraining_images(cell, context)
+    for cell in [cell for cell in cells if cell.pretraining == "imagenet"][:1]:
+        pretrained(cell, context)
+
+
+def run(cells: list[Cell], context: Context) -> Iterator[Result]:
+    """Train the cells and evaluate each; see `category_centers_training`."""
+    # Imported here, because that module builds on this one.
+    from common.studies import category_centers_training
+
+    yield from category_centers_training.run(cells, context)

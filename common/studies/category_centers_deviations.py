@@ -1,0 +1,60 @@
+"""Where a run of paper 1 departs from the paper, computed from the parameters that ran."""
+
+from __future__ import annotations
+
+FULL = 40_000
+STATED = "states none"
+
+
+def deviations(parameters) -> list[dict]:
+    """Departures from the paper of a run with these `category_centers.Parameters`: what, paper, here, why."""
+    p = parameters
+    vgg = p.network == "vgg16"
+    rows = []
+    if p.dataset not in ("cifar10", "cifar100"):
+        rows.append(("data", "CIFAR-10, CIFAR-100", p.dataset, "stand-in data, not comparable with the paper"))
+    if not vgg and p.dataset == "cifar100":
+        rows.append(("network on CIFAR-100", "VGG-16 alone", "All-CNN, with 100 maps", "an experiment of our own"))
+    if vgg and p.input_size != 224:
+        here = f"{p.input_size} x {p.input_size}" if p.input_size else "the images' own size"
+        why = "cost; fc6 is a convolution over the whole pooled map, which is smaller then"
+        rows.append(("input of VGG-16", "224 x 224", here, why))
+    if vgg and p.pretraining != "imagenet":
+        here = {"": "from scratch", "tiny_imagenet": "trained here on tiny_imagenet, a stand-in"}[p.pretraining]
+        rows.append(("pre-training", "ImageNet", here, "the weights could not be had, or were not asked for"))
+    if vgg and p.pretraining == "imagenet" and p.input_size != 224:
+        rows.append(("fully connected layers", "pre-trained", "fresh", "pre-trained ones fit 224 x 224 only"))
+    if not vgg:
+        why = "no ImageNet weights of this network for 32 x 32 are known; the statement may be meant for VGG-16"
+        rows.append(("pre-training of All-CNN", "'all training processes are fine-tuned'", "from scratch", why))
+        if "oversampling" in p.samplers:
+            rows.append(("oversampling with All-CNN", "not in table VII", "run, too", "does the finding hold here?"))
+    why = "as printed the factor grows with s and exceeds 1 from s = 7"
+    rule = {"exponential": "0.5 exp(-0.1 s)", "halving": "0.5 ** s"}[p.plateau]
+    rows.append(("learning rate after s recessions, as a factor", "0.5 e^{0.1 s}", rule, why))
+    rows.append(("end of training", STATED, f"after {p.patience} recessions", "the rule needs one"))
+    if p.iterations < FULL:
+        why = "shortened schedule where the rule has not ended it before; levels are not compared with the paper"
+        rows.append(("weight updates", "no limit stated", f"at most {p.iterations:,}", why))
+    if p.count_scale != 1:
+        why = "to tell the number of images from the number of classes" if p.dataset == "cifar10" else "size of the set"
+        rows.append(("images per class", "tables I and II", f"{p.count_scale:g} times those", why))
+    if tuple(p.imbalances) != ("A", "B", "C"):
+        rows.append(("imbalances", "A, B, C", ", ".join(p.imbalances), "cost, or data of your own"))
+    if p.batch_size:
+        rows.append(("batch size", "50" if vgg else "256", p.batch_size, "asked for"))
+    if not vgg and p.width != 96:
+        rows.append(("All-CNN", "width 96", f"width {p.width}", "cost"))
+    if vgg and (p.hidden != 4096 or p.batch_norm):
+        here = f"width {p.hidden}, batch normalisation: {'yes' if p.batch_norm else 'no'}"
+        rows.append(("VGG-16", "fully connected layers of 4096, no batch normalisation", here, "asked for"))
+    rows.append(("repetitions", STATED, p.replicates, "each with other images, initial weights and order; intervals"))
+    if p.precision != "fp32":
+        why = "speed, of training alone; last layer, features and metrics are in fp32; compared in benchmarks/"
+        rows.append(("precision", STATED, p.precision, why))
+    why = "decoupled training is the strongest rival of centres on the same features (Kang et al. 2020)"
+    rows.append(("cRT, tau-norm, LWS, logit adjustment", "not compared", "added on the same networks", why))
+    if not vgg:
+        why = "All-CNN ends in a maximum over each class's map, which has no weights to normalise, scale or train anew"
+        rows.append(("last layer for cRT, tau-norm, LWS", "-", "a linear layer on the flattened map", why))
+    return [dict(zip(("what", "paper", "here", "why"), row, strict=True)) for row in rows]

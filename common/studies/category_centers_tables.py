@@ -1,0 +1,270 @@
+"""Tables of paper 1 from a result frame: for notebook 1, the overview and the README."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pandas as pd
+
+from common import tables
+from common.statistics import interval, summarise
+from common.studies import category_centers as study
+from common.studies import category_centers_networks as networks
+from common.studies.category_centers_figures import METHODS, rows
+
+RIVALS = ("linear", "cRT", "tau-norm", "LWS", "logit adjustment")
+EVERY = (*METHODS, *RIVALS, *(f"O {rival}" for rival in RIVALS))
+CENTERS = ("C", "F", "OC", "OF")
+#: Differences that the paper draws its conclusions from.
+GAPS = (
+    ("C", "D"),
+    ("F", "D"),
+    ("OD", "D"),
+    ("C", "OD"),
+    ("F", "OD"),
+    ("OC", "OD"),
+    ("OF", "OD"),
+    ("OC", "C"),
+    ("OF", "F"),
+)
+MEAN = "mean of all"
+
+
+def summary(number: str, name: str, frame: pd.DataFrame) -> str:
+    """What was measured for a table of the paper, in a sentence or two."""
+    if frame.empty:
+        return f"Table {number}, {name}: not measured yet."
+    counted = frame.drop_duplicates("key")
+    updates, n = int(counted["iterations"].iloc[0]), counted["replicate"].nunique()
+    text = f"Table {number}, {name}: {len(counted)} networks, replicates: {n}, at most {updates:,} weight updates."
+    if not is_full(frame):
+        short = updates < study.FULL_ITERATIONS[frame["dataset"].iloc[0]]
+        why = "a shortened schedule" if short else "input or pre-training are not the paper's"
+        text += f" Order and direction can be compared with the paper, levels cannot ({why})."
+    if study.judged(frame).empty:
+        text += " The network has not learned its task in so few: no claim is judged on it."
+    return text
+
+
+def is_full(frame: pd.DataFrame) -> bool:
+    """Whether levels may be compared with the paper's: full schedule, and for VGG-16 its input and pre-training."""
+    if frame.empty:
+        return False
+    full = frame["iterations"] >= frame["dataset"].map(study.FULL_ITERATIONS)
+    known = (frame["network"] == "allcnn") | ((frame["pretraining"] == "imagenet") & (frame["input_size"] == 224))
+    return bool((full & known).all())
+
+
+def compare(published: pd.DataFrame, frame: pd.DataFrame, number: str, *, levels: bool) -> tables.Html:
+    """Table V, VI or VII beside ours; `levels`: whether the schedule is the paper's, so that they may be subtracted."""
+    printed = published[(published["table"] == number) & (published["metric"] == "mean_precision")]
+    ours = summarise(rows(frame, "accuracy", METHODS), ["imbalance", "method"])
+    caption = f"Table {number}: mean precision, the paper's and ours"
+    return tables.comparison_table(printed, ours, ["imbalance", "method"], caption=caption, difference=levels)
+
+
+def differences(frame: pd.DataFrame, pairs, metric: str = "accuracy") -> pd.DataFrame:
+    """Paired differences of methods, by imbalance and on average over the imbalances, with 95% intervals.
+
+    Parameters
+    ----------
+    pairs : iterable of (str, str)
+        Method and the one it is compared with, or (method, variant) pairs of these.
+
+    Returns
+    -------
+    DataFrame
+        of, against, imbalance (`MEAN` in the last row of a pair), mean, low, high, n. A pair that was not measured has
+        no rows.
+    """
+    table = rows(frame, metric, frame["method"].unique(), None)
+    table = table.pivot_table(index="replicate", columns=["method", "variant", "imbalance"], values="value")
+    found = []
+    for of, against in pairs:
+        arms = [(arm, "") if isinstance(arm, str) else arm for arm in (of, against)]
+        if any(arm not in table.columns.droplevel(2) for arm in arms):
+            continue
+        gap = table[arms[0]] - table[arms[1]]
+        # A replicate counts in the mean if it has every imbalance.
+        for name, values in [*gap.items(), (MEAN, gap.mean(axis=1, skipna=False))]:
+            one = interval(values)
+            found.append((of, against, name, one.estimate, one.low, one.high, one.n))
+    return pd.DataFrame(found, columns=["of", "against", "imbalance", "mean", "low", "high", "n"])
+
+
+def gap_table(published: pd.DataFrame, frame: pd.DataFrame, number: str) -> pd.DataFrame:
+    """The differences that the paper concludes from: its own, and ours with intervals.
+
+    Differences within one network are less sensitive to schedule and pre-training than levels are.
+    """
+    printed = published[(published["table"] == number) & (published["metric"] == "mean_precision")]
+    printed = printed.pivot(index="method", columns="imbalance", values="comparable")
+    printed[MEAN] = printed.mean(axis=1)
+    found = []
+    for row in differences(frame, GAPS).itertuples():
+        known = {row.of, row.against} <= set(printed.index) and row.imbalance in printed
+        paper = printed.loc[row.of, row.imbalance] - printed.loc[row.against, row.imbalance] if known else np.nan
+        found.append(
+            {
+                "difference": f"{row.of} − {row.against}",
+                "imbalance": row.imbalance,
+                "paper": tables.effect(paper, sign=True),
+                "ours [95% interval]": tables.effect(row.mean, row.low, row.high, sign=True),
+                "n": row.n,
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def few_and_many(frame: pd.DataFrame) -> pd.DataFrame:
+    """What centres and oversampling change on labels with few and with many training images, against D."""
+    names = {"recall_few": "labels with few images", "recall_many": "labels with many images"}
+    pairs = [("C", "D"), ("F", "D"), ("OD", "D"), ("OC", "D"), ("OF", "D")]
+    parts = []
+    for metric, name in names.items():
+        found = differences(frame, pairs, metric)
+        cells = [tables.effect(*row, sign=True) for row in found[["mean", "low", "high"]].to_numpy()]
+        gap = [f"{of} − {against}" for of, against in zip(found["of"], found["against"], strict=True)]
+        parts.append(found[["imbalance"]].assign(difference=gap, labels=name, cell=cells))
+    table = pd.concat(parts)
+    if table.empty:
+        return table
+    order = list(dict.fromkeys(table["difference"]))
+    table = table.set_index(["difference", "imbalance", "labels"])["cell"].unstack()
+    return table.reindex(order, level=0).reset_index().rename_axis(columns=None)
+
+
+def ablations(frame: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of each variant of the centres minus that of the paper's own, by method and imbalance."""
+    variants = frame.loc[(frame["variant"] != "") & (frame["metric"] == "accuracy"), ["method", "variant"]]
+    order = [(m, v) for m in METHODS for v in variants.loc[variants["method"] == m, "variant"].unique()]
+    return _wide(differences(frame, [((m, v), (m, "")) for m, v in order]), ["method", "variant"])
+
+
+def rivals(frame: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of centres minus that of each classifier of decoupled training on the same network, by imbalance."""
+    pairs = []
+    for prefix, centers in (("", ("C", "F")), ("O", ("OC", "OF"))):
+        pairs += [(center, f"{prefix} {rival}".strip()) for center in centers for rival in RIVALS]
+    return _wide(differences(frame, pairs), ["centres", "minus"])
+
+
+def _wide(found: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """One row a pair, one column an imbalance; a (method, variant) pair is named by its two parts."""
+    if found.empty:
+        return pd.DataFrame()
+    cells = [tables.effect(*row, sign=True) for row in found[["mean", "low", "high"]].to_numpy()]
+    left = [of if isinstance(of, tuple) else (of, against) for of, against in found[["of", "against"]].to_numpy()]
+    table = pd.DataFrame(left, columns=names).assign(imbalance=found["imbalance"], cell=cells)
+    order = list(dict.fromkeys(map(tuple, table[names].to_numpy())))
+    wide = (
+        table.set_index([*names, "imbalance"])["cell"].unstack().reindex(pd.MultiIndex.from_tuples(order, names=names))
+    )
+    return wide[[c for c in wide if c != MEAN] + [MEAN]].reset_index().rename_axis(columns=None)
+
+
+def accuracies(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean precision of every method, one row each and one column an imbalance, best mean first."""
+    found = summarise(rows(frame, "accuracy", EVERY), ["method", "imbalance"])
+    if found.empty:
+        return found
+    cells = [tables.effect(*row) for row in found[["mean", "low", "high"]].to_numpy()]
+    table = found.assign(cell=cells).set_index(["method", "imbalance"])["cell"].unstack()
+    means = found.groupby("method")["mean"].mean().sort_values(ascending=False)
+    return table.loc[means.index].assign(**{MEAN: means}).reset_index().rename_axis(columns=None)
+
+
+def winner(frame: pd.DataFrame) -> str:
+    """One sentence: the method of highest mean precision over the imbalances, and how far centres are from it."""
+    chosen = rows(frame, "accuracy", EVERY)
+    if chosen.empty:
+        return ""
+    means = chosen.groupby(["method", "imbalance"])["value"].mean().groupby("method").mean()
+    center = means[[method for method in CENTERS if method in means]].idxmax()
+    other = means.drop([method for method in CENTERS if method in means]).idxmax()
+    row = differences(frame, [(center, other)]).iloc[-1]
+    gap = tables.effect(row["mean"], row["low"], row["high"], sign=True)
+    return f"The best centres ({center}) minus the best of the others ({other}), both picked by these means: {gap}."
+
+
+def sizes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Numbers that recognition by each method needs, what centres save of them, and features of norm zero."""
+    place = ["network", "dataset", "input_size"]
+    wide = frame[frame["metric"].isin(["parameters", "zero_norm", "zero_norm_test"]) & frame["method"].isin(METHODS)]
+    wide = wide.groupby([*place, "method", "metric"])["value"].mean().unstack().reset_index()
+    if wide.empty:
+        return wide
+    own = wide[wide["method"] == "D"].set_index(place)["parameters"]
+    saved = 1 - wide["parameters"] / wide.set_index(place).index.map(own).to_numpy()
+    wide = wide.reindex(columns=[*place, "method", "parameters", "zero_norm", "zero_norm_test"])
+    wide.insert(5, "saved, %", 100 * saved)
+    labels = {"zero_norm": "features of norm zero, share", "zero_norm_test": "the same on test images"}
+    return wide[wide["method"].isin(["D", "C", "F"])].astype({"parameters": int}).rename(columns=labels)
+
+
+def counts_table(published: pd.DataFrame, number: str) -> pd.DataFrame:
+    """Table I or II as printed: images of each label or range, for training and validation."""
+    printed = published[(published["table"] == number) & published["metric"].str.endswith("_images")]
+    column = (printed["imbalance"] + " " + printed["metric"].str.removesuffix("_images")).str.strip()
+    table = printed.assign(column=column, value=printed["value"].astype(int))
+    wide = table.pivot(index="class_label", columns="column", values="value").rename_axis(columns=None)
+    order = list(dict.fromkeys(table["class_label"]))
+    return wide.loc[order, list(dict.fromkeys(column))].rename_axis("label").reset_index()
+
+
+def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
+    """The parameters that would give these rows of one network and schedule, to say how they depart from the paper."""
+    if frame.empty:
+        return None
+    first, names = frame.iloc[0], {f.name for f in fields(study.Parameters)}
+    values = {name: first[name] for name in names & set(frame)}
+    return study.Parameters(
+        **values,
+        imbalances=tuple(sorted(frame["imbalance"].unique())),
+        samplers=tuple(sorted(frame["sampler"].unique())),
+        replicates=frame["replicate"].nunique(),
+    )
+
+
+def protocol_table(cell: study.Cell, n_parameters: int) -> pd.DataFrame:
+    """How the paper trains the cell's network beside how this cell does."""
+    protocol, here = networks.PROTOCOLS[cell.network], networks.schedule(cell)
+    size = {"allcnn": "1,372,254 parameters (table IV)", "vgg16": "134,301,514 parameters for 10 classes (table III)"}
+    rule = {"exponential": "0.5 exp(-0.1 s) at the s-th recession", "halving": "0.5 at each recession"}[cell.plateau]
+    found = [
+        ("network", f"{cell.network}, {size[cell.network]}", f"{n_parameters:,} parameters"),
+        ("batch size", protocol.batch_size, here.batch_size),
+        ("learning rate", f"{protocol.learning_rate:g}", f"{here.learning_rate:g}"),
+        ("falls by", "0.5e^{0.1s}, s recessions of validation accuracy", rule),
+        ("ends", "not stated", f"after {cell.patience} recessions, at most {cell.iterations:,} updates"),
+        ("momentum", "not stated", f"{here.momentum:g}"),
+        ("weight decay", "'L2-normalization loss', not stated", f"{here.weight_decay:g}"),
+        ("augmentation", "none stated", "none"),
+    ]
+    return pd.DataFrame(found, columns=["what", "in the paper", "here"]).astype(str)
+
+
+def training_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """How the trainings went: epochs, recessions, updates and what ended them, by network, imbalance and sampler."""
+    cells = frame.drop_duplicates("key")
+    place = ["network", "imbalance", "sampler", "count_scale"]
+    return cells.groupby(place, as_index=False).agg(
+        networks=("key", "size"),
+        epochs=("epochs", "mean"),
+        recessions=("recessions", "mean"),
+        updates=("iterations_done", "mean"),
+        by_rule=("ended_by", lambda ended: int((ended == "rule").sum())),
+        diverged=("status", lambda status: int((status != "ok").sum())),
+    )
+
+
+def cost(frame: pd.DataFrame) -> pd.DataFrame:
+    """Networks and training time by network, data set, device and schedule; on a CPU of one process with one thread."""
+    cells = frame.drop_duplicates("key")
+    found = cells.groupby(["network", "dataset", "device", "iterations", "count_scale"], as_index=False).agg(
+        networks=("key", "size"),
+        hours=("train_seconds", lambda seconds: seconds.sum() / 3600),
+        median=("train_seconds", "median"),
+    )
+    return found.rename(columns={"median": "seconds a network (median)"})

@@ -1,0 +1,68 @@
+"""Paper 3: Jeong and Lee, 'Class Specific Biased Extrapolation of Images in Latent Space'.
+
+One cell is one arm on one backbone: the head of a VGG-19, trained on latents of real images and on the samples that
+the arm's sampler puts between classes, iteration by iteration. All pairs of classes are extrapolated at once.
+"""
+
+from __future__ import annotations
+
+from common.studies import class_specific_extrapolation_backbone as backbones
+from common.studies.class_specific_extrapolation_arms import run  # noqa: F401 - part of every study module
+from common.studies.class_specific_extrapolation_backbone import Backbone, backbone_of, class_counts  # noqa: F401
+from common.studies.class_specific_extrapolation_claims import (  # noqa: F401 - the claims file names them
+    claim_closest,
+    claim_more_on_overlapped,
+    claim_printed_saving,
+    claim_saving,
+)
+from common.studies.class_specific_extrapolation_deviations import deviations, parameters_of  # noqa: F401
+from common.studies.class_specific_extrapolation_protocol import (  # noqa: F401 - some are used from here
+    ADJUSTED,
+    ARMS,
+    BEFORE,
+    FULL_ITERATIONS,
+    METHODS,
+    NOT_DESIGN,
+    Cell,
+    Parameters,
+)
+from common.studies.class_specific_extrapolation_selection import main_rows, selected, summary  # noqa: F401 - what counts
+from common.study import Context
+
+STEM = "class_specific_extrapolation"
+PAPER = 3
+TITLE = "Class specific biased extrapolation of images in latent space for imbalanced image classification"
+VERSION = 1
+GROUP = 64  # heads trained together on a GPU
+
+
+def cells(parameters: Parameters) -> list[Cell]:
+    """Replicate by replicate, backbone by backbone, so that a run cut short has whole comparisons."""
+    p = parameters
+    arms = [(0, False, sampler) for sampler in p.samplers] if p.five_pairs else []
+    # The size that the other minor classes have, too, is the main experiment's backbone.
+    sizes = [0 if size == p.minors else size for size in p.ablation]
+    arms += [(rare, True, sampler) for rare in sizes for sampler in p.samplers if sampler in ARMS]
+    return [
+        Cell(
+            dataset=p.dataset, replicate=replicate, image_size=p.image_size, majors=p.majors, minors=p.minors,
+            rare=rare, held_out=p.held_out, depth=p.depth, width=p.width, hidden=p.hidden, batch_norm=p.batch_norm,
+            dropout=p.dropout, epochs=p.epochs, batch_size=p.batch_size, learning_rate=p.learning_rate,
+            precision=p.precision, sampler=sampler, ablation=ablation, iterations=p.iterations,
+            head_epochs=p.head_epochs, amount=p.amount, share=p.share, gamma=p.gamma, p_max=p.p_max, tau=p.tau,
+            pairing=p.pairing, distance=p.distance, head_rate=p.head_rate,
+        )
+        for replicate in range(p.first_replicate, p.first_replicate + p.replicates)
+        for rare, ablation, sampler in arms
+    ]  # fmt: skip
+
+
+def group(cell: Cell) -> Backbone:
+    """Cells that share a backbone: while one trains it, the others wait."""
+    return backbone_of(cell)
+
+
+def check(cells: list[Cell], context: Context) -> None:
+    """Raise `UserError` if a cell cannot be run on its data; before any training."""
+    for backbone in {backbone_of(cell) for cell in cells}:
+        backbones.check(backbone, context)

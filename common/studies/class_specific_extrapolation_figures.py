@@ -1,0 +1,309 @@
+"""Figures and tables of paper 3 from result frames and curves: for notebook 3 and the overview."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from common import plots, tables
+from common.look import RC
+from common.statistics import interval, paired_interval, summarise
+from common.studies.class_specific_extrapolation_claims import UNIFORM, closest_pairs, paper_pairs
+from common.studies.class_specific_extrapolation_protocol import ADJUSTED, ARMS, BEFORE, METHODS
+
+NAMES = tuple(METHODS[arm] for arm in ARMS)
+ADDED = (METHODS["eos"], METHODS["smote"], METHODS["oversampling"], ADJUSTED)
+SPECIFIC = tuple(METHODS[arm] for arm in ("written", "run", "two", "without"))
+EVERY = (BEFORE, *NAMES, *SPECIFIC, *ADDED)
+STYLES = plots.method_styles((BEFORE, *NAMES))
+#: Panels of figure 1 as the paper has them: the pair, and whether its corner is enlarged.
+FIGURE_1 = (
+    ("Airplane-Automobile", False), ("Airplane-Automobile", True), ("Truck-Ship", False), ("Truck-Ship", True),
+    ("Frog-Bird", False), ("Frog-Bird", True), ("Dog-Cat", False), ("Horse-Deer", False),
+)  # fmt: skip
+CORNER = 0.6  # recall from which a panel is enlarged
+WHOLE = 50  # steps of recall in a whole panel
+COURSE = (0, 1, 2, 4, 7, 10, 13, 16, 19)  # iterations shown of the course
+
+
+def pairs_of(frame: pd.DataFrame) -> list[str]:
+    """Names of the pairs that were extrapolated, the paper's in its order."""
+    found = frame.loc[frame["metric"] == "pr_auc", "pair"].unique().tolist()
+    return [pair for pair in paper_pairs() if pair in found] + [pair for pair in found if pair not in paper_pairs()]
+
+
+def _known(frame: pd.DataFrame, methods: Iterable[str]) -> list[str]:
+    return [method for method in methods if method in set(frame["method"])]
+
+
+# -- precision and recall ----------------------------------------------------------------------------------------------
+
+
+def figure_1(curves: pd.DataFrame, pairs: Sequence[str]) -> plots.Chart | None:
+    """Figure 1: precision over recall of each pair and arm, means over replicates with 95% bands; None without data."""
+    panels = [panel for panel in FIGURE_1 if panel[0] in pairs]
+    panels = panels or [(pair, enlarged) for pair in pairs for enlarged in (False, True)]
+    return _precision_recall(curves, [(pair, curves, enlarged, pair) for pair, enlarged in panels])
+
+
+def figure_2(curves: pd.DataFrame, pair: str) -> plots.Chart | None:
+    """Figure 2: the same for the ablation's pair, a panel for each ratio of its major to its minor class."""
+    panels = [(pair, part, False, f"{pair}, {rho:g}:1") for rho, part in curves.groupby("rho")]
+    return _precision_recall(curves, panels)
+
+
+def _precision_recall(curves: pd.DataFrame, panels) -> plots.Chart | None:
+    methods = _known(curves, STYLES)
+    if not panels or not methods:
+        return None
+    columns = min(len(panels), 2 if len(panels) > 3 else 3)
+    rows = -(-len(panels) // columns)
+    with matplotlib.rc_context(RC):
+        figure = plots.Chart(figsize=(4.2 * columns + 1, 3.1 * rows + 0.7))
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        titles = []
+        for number, (pair, part, enlarged, name) in enumerate(panels):
+            _draw_curves(grid[number], part[part["curve"] == f"precision-recall {pair}"], methods, enlarged)
+            titles.append(f"({chr(97 + number)}) {name}{', enlarged' if enlarged else ''}")
+            grid[number].set_title(titles[-1], loc="left", parse_math=False)
+        for axes in grid[len(panels) :]:
+            axes.remove()
+        handles = {line.get_label(): line for axes in figure.axes for line in axes.lines}
+        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, handlelength=3.2)
+    figure.alt = f"Precision over recall, means with 95% bands; panels {'; '.join(titles)}; lines {', '.join(handles)}"
+    return figure
+
+
+def _draw_curves(axes, curves: pd.DataFrame, methods: list[str], enlarged: bool) -> None:
+    # What a panel cannot show makes the page heavy: points outside the corner, and more of them than pixels need.
+    kept = curves["x"] >= CORNER if enlarged else (curves["x"] * WHOLE).round(6) % 1 == 0
+    shown = summarise(curves[kept], ["method", "x"], value="y") if len(curves) else pd.DataFrame(columns=["method"])
+    lowest = 1.0
+    for method in methods:
+        line = shown[shown["method"] == method]
+        if line.empty:
+            continue
+        style = STYLES[method]
+        axes.plot(line["x"], line["mean"], color=style.color, linestyle=style.dash, label=method, linewidth=1.3)
+        axes.fill_between(line["x"], line["low"], line["high"], color=style.color, alpha=0.12, linewidth=0)
+        # At full recall nothing but the prior is left, so the corner ends before.
+        corner = line[line["x"].between(CORNER, 0.98)]
+        lowest = min(lowest, corner["mean"].min())
+    axes.set_xlabel("recall")
+    axes.set_ylabel("precision")
+    if enlarged:
+        axes.set_xlim(CORNER, 1)
+        axes.set_ylim(lowest - 0.01, 1.003)
+    else:
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0.45, 1.01)
+
+
+def gains(frame: pd.DataFrame, metric: str = "pr_auc", methods: Iterable[str] = NAMES[1:]) -> plots.Chart | None:
+    """PR-AUC of every arm minus that without extrapolation, by pair, paired over replicates; None without data."""
+    methods, pairs = _known(frame, methods), pairs_of(frame) if len(frame) else []
+    if not methods or not pairs or NAMES[0] not in set(frame["method"]):
+        return None
+    table = frame[frame["metric"] == metric].pivot_table(index="replicate", columns=["pair", "method"], values="value")
+    with matplotlib.rc_context(RC):
+        figure = plots.Chart(figsize=(1.7 * len(pairs) + 2, 3.8))
+        axes = figure.subplots()
+        for number, method in enumerate(methods):
+            at = np.arange(len(pairs)) + 0.16 * (number - (len(methods) - 1) / 2)
+            found = [paired_interval(table[pair][method], table[pair][NAMES[0]]) for pair in pairs]
+            middle = np.array([one.estimate for one in found])
+            reach = np.nan_to_num([[one.estimate - one.low, one.high - one.estimate] for one in found]).T
+            style = STYLES[method]
+            axes.errorbar(at, middle, yerr=reach, fmt=style.marker, color=style.color, label=method, capsize=2)
+        axes.axhline(0, color="#444444", linewidth=0.8)
+        axes.set_xticks(range(len(pairs)), pairs, parse_math=False)
+        axes.set_ylabel("PR-AUC minus no extrapolation")
+        figure.legend(loc="outside lower center", ncols=4)
+    figure.alt = (
+        f"Gain in PR-AUC over no extrapolation with 95% intervals; pairs {', '.join(pairs)}; {', '.join(methods)}"
+    )
+    return figure
+
+
+def course(curves: pd.DataFrame, pairs: Sequence[str]) -> plots.Chart | None:
+    """PR-AUC after each iteration, a panel for each pair; the value at 0 is that of the network before."""
+    prefix = "PR-AUC "
+    shown = curves[curves["curve"].str.startswith(prefix) & curves["method"].isin(NAMES) & curves["x"].isin(COURSE)]
+    if shown.empty:
+        return None
+    shown = shown.assign(pair=shown["curve"].str.removeprefix(prefix))
+    drawn = summarise(shown[shown["pair"].isin(pairs)], ["pair", "method", "x"], value="y")
+    return plots.panels(
+        drawn, "x", "pair", ylabel="PR-AUC", xlabel="iteration of extrapolation", scale="linear", share_y=False,
+        intervals="none", styles=STYLES,
+    )  # fmt: skip
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+
+def by_pair(frame: pd.DataFrame, metric: str, methods: Iterable[str] = EVERY) -> pd.DataFrame:
+    """One row per method, one column per pair: mean and 95% interval."""
+    pairs = pairs_of(frame)
+    part = frame[(frame["metric"] == metric) & frame["pair"].isin(pairs)]
+    return _wide(part, "pair", pairs, methods)
+
+
+def by_ratio(frame: pd.DataFrame, metric: str = "pr_auc") -> pd.DataFrame:
+    """The ablation: one row per method, one column per ratio."""
+    part = frame[(frame["metric"] == metric) & (frame["pair"] != "")]
+    part = part.assign(ratio=[f"{rho:g}:1" for rho in part["rho"]])
+    return _wide(part, "ratio", [f"{rho:g}:1" for rho in sorted(part["rho"].unique())], (BEFORE, *NAMES))
+
+
+def _wide(part: pd.DataFrame, across: str, order: Sequence[str], methods: Iterable[str]) -> pd.DataFrame:
+    found = summarise(part, ["method", across])
+    cells = [tables.effect(*row, digits=4) for row in found[["mean", "low", "high"]].to_numpy()]
+    table = found.assign(cell=cells).set_index(["method", across])["cell"].unstack()
+    return table.reindex(index=_known(part, methods), columns=list(order)).rename_axis(columns=None).reset_index()
+
+
+def overall(frame: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy over all classes and mean recall of minor classes, one row per method."""
+    minor = frame[frame["metric"] == "minor_recall"].groupby(["replicate", "method"], as_index=False)["value"].mean()
+    parts = {"accuracy": frame[frame["metric"] == "accuracy"], "recall of minor classes": minor}
+    part = pd.concat([one.assign(what=name) for name, one in parts.items()])
+    return _wide(part, "what", list(parts), EVERY)
+
+
+def cost(frame: pd.DataFrame) -> pd.DataFrame:
+    """What each arm costs after the backbone, and what it saves against biased extrapolation of all pairs, in %."""
+    metrics = {"generated": "samples made", "samples_seen": "samples seen", "seconds": "seconds"}
+    whole = frame[(frame["pair"] == "") & frame["metric"].isin(metrics)]
+    table = whole.pivot_table(index="replicate", columns=["metric", "method"], values="value")
+    rows = []
+    for method in _known(whole, EVERY):
+        row = {"method": method}
+        for metric, name in metrics.items():
+            values = table[metric]
+            row[name] = tables.text(float(values[method].mean()), 0)
+            if method != UNIFORM and UNIFORM in values and values[UNIFORM].gt(0).all():
+                saved = interval(100 * (1 - values[method] / values[UNIFORM]))
+                row[f"{name} saved, %"] = tables.effect(saved.estimate, saved.low, saved.high, digits=1)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def overlapped(frame: pd.DataFrame) -> pd.DataFrame:
+    """Pair accuracy on held-out images and which pairs the threshold calls overlapped, beside the paper's."""
+    printed = paper_pairs()
+    rows = []
+    for pair in pairs_of(frame):
+        own = frame[(frame["pair"] == pair) & (frame["method"] == METHODS["none"])]
+        accuracy = interval(own.loc[own["metric"] == "held_out_pair_accuracy", "value"])
+        share = own.loc[own["metric"] == "overlapped", "value"]
+        rows.append(
+            {
+                "pair": pair,
+                "pair accuracy": tables.effect(accuracy.estimate, accuracy.low, accuracy.high),
+                "overlapped here": f"{int(share.sum())} of {len(share)} replicates",
+                "overlapped in the paper": printed.get(pair),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def sampling(frame: pd.DataFrame) -> pd.DataFrame:
+    """How the samples came about: pairs tried without a crossing, repeated samples, clipped targets."""
+    made = frame[(frame["pair"] != "") & frame["metric"].isin(["generated", "distinct", "skipped", "clipped"])]
+    table = made.pivot_table(index=["method", "pair"], columns="metric", values="value", aggfunc="mean")
+    if "skipped" not in table:
+        return pd.DataFrame()
+    table = table.dropna(subset="skipped")
+    tried, repeated = table["skipped"] + table["distinct"], table["generated"] - table["distinct"]
+    table["pairs without a crossing, %"] = 100 * table["skipped"] / tried.clip(lower=1)
+    table["targets clipped, %"] = 100 * table["clipped"]
+    table["repeated, %"] = 100 * repeated / table["generated"].clip(lower=1)
+    columns = ["generated", "pairs without a crossing, %", "repeated, %", "targets clipped, %"]
+    order = [(method, pair) for method in EVERY for pair in pairs_of(frame) if (method, pair) in table.index]
+    return table.loc[order, columns].rename_axis(columns=None).reset_index()
+
+
+# -- latent space ------------------------------------------------------------------------------------------------------
+
+
+def closeness(frame: pd.DataFrame) -> pd.DataFrame:
+    """Figure 3: for each minor class the major one nearest to it, by three measures, beside the paper's."""
+    printed = {pair.split("-")[1]: pair.split("-")[0] for pair in paper_pairs()}
+    part = frame[frame["metric"].isin(["centre_distance", "nearest_share"]) & (frame["method"] == "backbone")]
+    if part.empty:
+        return pd.DataFrame()
+    means = part.groupby(["metric", "pair"])["value"].mean()
+    names = means["centre_distance"].index.str.split("-", expand=True)
+    distance = pd.Series(means["centre_distance"].to_numpy(), names).unstack()
+    share = pd.Series(means["nearest_share"].to_numpy(), names).unstack()
+    assigned = {pair.split("-")[1]: pair.split("-")[0] for pair in closest_pairs(means["centre_distance"])}
+    rows = [
+        {
+            "minor class": minor,
+            "nearest mean": distance[minor].idxmin(),
+            "nearest images": f"{share[minor].idxmax()} ({100 * share[minor].max():.0f}%)",
+            "one to one": assigned[minor],
+            "paper": printed.get(minor),
+        }
+        for minor in distance
+    ]
+    return pd.DataFrame(rows)
+
+
+def closeness_map(frame: pd.DataFrame) -> plots.Chart | None:
+    """Distances between the means of minor and major classes; the paper's pairs and the closest ones are marked."""
+    part = frame[(frame["metric"] == "centre_distance") & (frame["method"] == "backbone")]
+    if part.empty:
+        return None
+    means = part.groupby("pair")["value"].mean()
+    matrix = pd.Series(means.to_numpy(), means.index.str.split("-", expand=True)).unstack()
+    found, printed = set(closest_pairs(means)), set(paper_pairs())
+    with matplotlib.rc_context({**RC, "axes.grid": False}):
+        figure = plots.Chart(figsize=(6.2, 4.2))
+        axes = figure.subplots()
+        image = axes.imshow(matrix, cmap="viridis")
+        for y, major in enumerate(matrix.index):
+            for x, minor in enumerate(matrix.columns):
+                pair = f"{major}-{minor}"
+                text = f"{matrix.loc[major, minor]:.1f}{' ●' if pair in found else ''}{' ◻' if pair in printed else ''}"
+                bright = matrix.loc[major, minor] > (matrix.to_numpy().min() + matrix.to_numpy().max()) / 2
+                axes.text(x, y, text, ha="center", va="center", color="black" if bright else "white", fontsize=9)
+        axes.set_xticks(range(matrix.shape[1]), matrix.columns, parse_math=False)
+        axes.set_yticks(range(matrix.shape[0]), matrix.index, parse_math=False)
+        axes.set_xlabel("minor class")
+        axes.set_ylabel("major class")
+        figure.colorbar(image, label="distance of class means")
+    figure.alt = f"Distances of class means in latent space; closest one-to-one pairs: {', '.join(sorted(found))}"
+    return figure
+
+
+def pictures(curves: pd.DataFrame, pairs: Sequence[str], method: str) -> plots.Chart | None:
+    """A pair's latents in a plane: real images, synthetic samples, the boundary; a panel for each pair."""
+    prefix = "picture "
+    shown = curves[curves["curve"].str.startswith(prefix) & (curves["method"] == method)]
+    if shown.empty:
+        return None
+    shown = shown[shown["key"] == shown["key"].iloc[0]]
+    looks = {"major": ("#a8958a", "o"), "minor": ("#1f45e0", "^"), "synthetic": ("#eb6823", "x")}
+    columns = min(len(pairs), 3)
+    with matplotlib.rc_context(RC):
+        figure = plots.Chart(figsize=(3.7 * columns, 3.2 * -(-len(pairs) // columns) + 0.5), vector=False)
+        grid = figure.subplots(-(-len(pairs) // columns), columns, squeeze=False).ravel()
+        for number, pair in enumerate(pairs):
+            axes = grid[number]
+            for name, (color, marker) in looks.items():
+                points = shown[shown["curve"] == f"{prefix}{pair} {name}"]
+                axes.plot(points["x"], points["y"], marker, color=color, markersize=3, alpha=0.7, label=name)
+            line = shown[shown["curve"] == f"{prefix}{pair} boundary"].sort_values("y")
+            axes.plot(line["x"], line["y"], "-", color="black", label="boundary")
+            axes.set_title(f"({chr(97 + number)}) {pair}", loc="left", parse_math=False)
+        for axes in grid[len(pairs) :]:
+            axes.remove()
+        handles, labels = grid[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    figure.alt = f"Latents of the pairs {', '.join(pairs)} in a plane, with {method}'s samples and the boundary"
+    return figure

@@ -1,0 +1,50 @@
+"""Which of the measured rows of paper 3 count."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pandas as pd
+
+from common.studies.class_specific_extrapolation_protocol import Cell
+
+#: Fields in which runs of the paper's own setting may differ; the width of the head is not stated, and figures and
+#: verdicts never mix two.
+FREE = {"dataset", "replicate", "rare", "hidden", "dropout", "precision", "sampler", "ablation", "iterations"}
+USUAL = {field.name: field.default for field in dataclasses.fields(Cell) if field.name not in FREE}
+
+
+def selected(frame: pd.DataFrame) -> pd.DataFrame:
+    """Of measured rows, those of the paper's own setting; any other is an experiment of its own."""
+    usual = pd.Series(True, index=frame.index)
+    for name, default in USUAL.items():
+        if name in frame:
+            # Missing where the field was added later: then it had its default.
+            usual &= frame[name].isna() | (frame[name] == default)
+    return frame[usual]
+
+
+def main_rows(frame: pd.DataFrame, ablation: bool = False) -> pd.DataFrame:
+    """The rows to show, of one experiment: one width of the head and one number of iterations.
+
+    The most iterations, then the widest head, of those that at least two replicates have (one, if none has two).
+    """
+    frame = frame[frame["ablation"].astype(bool) == ablation] if len(frame) else frame
+    kind = ["iterations", "hidden", "dropout", "precision"]
+    if frame.empty:
+        return frame
+    replicates = frame.groupby(kind)["replicate"].nunique()
+    chosen = max(replicates[replicates >= min(2, replicates.max())].index)
+    return frame[(frame[kind] == list(chosen)).all(axis=1)]
+
+
+def summary(frame: pd.DataFrame) -> str:
+    """What was measured, in one sentence for the README and the index."""
+    main = main_rows(frame)
+    if main.empty:
+        return f"{frame['key'].nunique():,} heads."
+    backbones, hidden = main["replicate"].nunique(), int(main["hidden"].iloc[0])
+    return (
+        f"{frame['key'].nunique():,} heads of width {hidden:,} on {backbones} VGG-19 backbone{'s' * (backbones > 1)} "
+        f"({main['dataset'].iloc[0]})."
+    )

@@ -1,0 +1,344 @@
+"""Paper 1: its tables of counts, its protocol, what a cell gives, and a golden cell."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from common import study
+from common.centers import CategoryCenters
+from common.errors import UserError
+from common.published_numbers import published
+from common.studies import category_centers as paper
+from common.studies import category_centers_networks as networks
+from common.studies import category_centers_selection as selection
+
+GOLDEN = Path(__file__).parent / "golden" / "category_centers.json"
+TINY = {"iterations": 18, "width": 4}
+
+
+def make(tmp_path, **changes):
+    options = {"store": str(tmp_path / "store"), "workers": 1}
+    return study.Run(paper, {**TINY, **changes}, options, committed=tmp_path / "committed")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    run = make(tmp_path_factory.mktemp("tiny"))
+    run.execute()
+    return run
+
+
+# -- what is run -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "dataset", "n_classes"), [("I", "cifar10", 10), ("II", "cifar100", 100)])
+@pytest.mark.parametrize("kind", ["A", "B", "C"])
+def test_class_counts_are_those_of_tables_1_and_2(number, dataset, n_classes, kind):
+    printed = published(paper.STEM).query("table == @number and imbalance == @kind")
+    cell = paper.Cell(dataset, 0, imbalance=kind)
+    for metric, counts in zip(
+        ("train_images", "valid_images"), paper.class_counts(cell, np.empty(0), n_classes), strict=True
+    ):
+        rows = printed.loc[printed["metric"] == metric, "value"].to_numpy()
+        assert counts.tolist() == np.repeat(rows, n_classes // 10).tolist()
+
+
+def test_a_tenth_of_the_counts():
+    train, valid = paper.class_counts(paper.Cell("cifar10", 0, imbalance="C", count_scale=0.1), np.empty(0), 10)
+    assert train.tolist() == [20, 60, 100, 140, 180, 220, 260, 300, 350, 400]
+    assert valid.tolist() == [5, 15, 25, 35, 45, 55, 65, 75, 87, 100]
+
+
+def test_own_counts_leave_a_fifth_for_validation():
+    train, valid = paper.class_counts(paper.Cell("mine", 0, imbalance="own"), np.repeat([0, 1, 2], [50, 14, 3]), 3)
+    assert train.tolist() == [40, 12, 2] and valid.tolist() == [10, 2, 1]
+
+
+def test_splits_are_disjoint_and_a_smaller_one_is_part_of_a_larger():
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(10), 5000))
+    cell = paper.Cell("cifar10", 3, imbalance="B")
+    train, valid = paper.split(cell, labels, 10)
+    assert not set(train) & set(valid)
+    for part, counts in zip((train, valid), paper.class_counts(cell, labels, 10), strict=True):
+        assert np.bincount(labels[part]).tolist() == counts.tolist()
+    assert set(paper.split(dataclasses.replace(cell, count_scale=0.1), labels, 10)[0]) <= set(train)
+
+
+def test_labels_with_few_images():
+    few = [paper.rare(paper.Cell("cifar10", 0, imbalance=kind), np.empty(0), 10).tolist() for kind in "ABC"]
+    assert few == [[True] * n + [False] * (10 - n) for n in (5, 6, 5)]
+
+
+def test_cells_come_replicate_by_replicate_with_both_samplers_together():
+    cells = paper.cells(paper.Parameters(imbalances=("A", "B"), replicates=2, first_replicate=4))
+    assert [(c.replicate, c.imbalance, c.sampler) for c in cells[:4]] == [
+        (4, "A", "none"), (4, "A", "oversampling"), (4, "B", "none"), (4, "B", "oversampling")
+    ]  # fmt: skip
+    assert len(set(cells)) == 8 and cells[0].count_scale == paper.Parameters().count_scale
+
+
+@pytest.mark.parametrize(("network", "batch", "rate"), [("allcnn", 256, 0.005), ("vgg16", 50, 0.001)])
+def test_the_schedule_is_the_papers(network, batch, rate):
+    schedule = networks.schedule(paper.Cell("cifar10", 0, network=network))
+    assert (schedule.batch_size, schedule.learning_rate, schedule.policy) == (batch, rate, "constant")
+    assert (schedule.momentum, schedule.weight_decay, schedule.bias_rate) == (0.9, 5e-4, 1.0)
+    printed = published(paper.STEM).query("network == @network").set_index("metric")["value"]
+    assert (printed["batch_size"], printed["learning_rate"]) == (batch, rate)
+
+
+def test_seeds_pair_the_samplers_and_the_counts():
+    base = paper.Cell("cifar10", 0)
+    one = paper.seeds(base)
+    assert paper.seeds(dataclasses.replace(base, sampler="oversampling", count_scale=0.1)) == one
+    for change in ({"replicate": 1}, {"imbalance": "B"}):
+        assert not set(paper.seeds(dataclasses.replace(base, **change)).values()) & set(one.values())
+    assert len(set(one.values())) == len(one)
+
+
+def test_cells_wait_for_a_backbone_only_where_they_share_one():
+    tiny = paper.Cell("cifar10", 0, network="vgg16", pretraining="tiny_imagenet", pretraining_iterations=5)
+    assert paper.group(paper.Cell("cifar10", 0)) is None
+    assert paper.group(tiny) == paper.group(dataclasses.replace(tiny, replicate=1, imbalance="C"))
+    assert paper.group(tiny) != paper.group(dataclasses.replace(tiny, input_size=64))
+
+
+# -- what a cell gives -------------------------------------------------------------------------------------------------
+
+
+def test_one_training_gives_every_methods_rows(tiny):
+    accuracy = tiny.frame().query("metric == 'accuracy'")
+    beyond = {"linear", "cRT", "tau-norm", "LWS", "logit adjustment"}
+    plain = accuracy[accuracy["variant"] == ""]
+    assert set(plain["method"]) == {"D", "C", "OD", "OC"} | beyond | {f"O {name}" for name in beyond}
+    assert set(accuracy.loc[accuracy["method"] == "C", "variant"]) == {
+        "", "before ReLU", "before batch normalisation", "normalised centres", "training images only"
+    }  # fmt: skip
+    assert accuracy["value"].between(0, 1).all() and not accuracy.duplicated(["method", "variant"]).any()
+
+
+def test_accuracy_is_the_mean_recall_weighted_by_class_size(tiny):
+    frame = tiny.frame()
+    _, test = tiny.context.data("digits", 32)
+    few = paper.rare(tiny.cells[0], np.empty(0), 10)
+    for method in ("D", "C", "cRT", "OC"):
+        rows = frame[(frame["method"] == method) & (frame["variant"] == "")].set_index(["metric", "class_label"])[
+            "value"
+        ]
+        recall = rows["recall"].sort_index().to_numpy()
+        assert np.isclose(rows["accuracy", -1], recall @ np.bincount(test.labels) / len(test.labels))
+        assert np.isclose(rows["recall_few", -1], recall[few].mean())
+        assert np.isclose(rows["recall_many", -1], recall[~few].mean())
+
+
+def test_centres_are_those_of_the_networks_features(trainings, tmp_path):
+    """By another way: the network rebuilt, its features taken at once."""
+    run = make(tmp_path, samplers=("none",))
+    run.execute()
+    (call,) = trainings
+    (cell,) = run.cells
+    train, test = run.context.data("digits", 32)
+    build = networks.builder(cell, train.images.shape[1:], 10, networks.channel_statistics(train.images))
+    network = build(torch.Generator())
+    network.load_state_dict(call.fitted[0].state)
+    network.eval()
+
+    def features(images):
+        with torch.no_grad():
+            return network.network.features(
+                network.standardise(torch.from_numpy(np.array(images)).permute(0, 3, 1, 2) / 256)
+            )
+
+    kept, valid = paper.split(cell, train.labels, 10)
+    frame = run.frame().query("method == 'C' and metric == 'accuracy'").set_index("variant")["value"]
+    for variant, positions in (("", np.concatenate([kept, valid])), ("training images only", kept)):
+        model = CategoryCenters().fit(features(train.images[positions]).numpy(), train.labels[positions])
+        hits = model.predict(features(test.images).numpy()) == test.labels
+        assert frame[variant] == pytest.approx(hits.mean(), abs=1.5 / len(hits))
+    with torch.no_grad():
+        own = network.network.head(features(test.images)).argmax(1).numpy() == test.labels
+    assert run.frame().query("method == 'D' and metric == 'accuracy'")["value"].item() == pytest.approx(own.mean())
+
+
+def test_both_samplers_get_the_same_number_of_updates_and_look_after_each_pass_over_the_images(trainings, tmp_path):
+    run = make(tmp_path)
+    run.execute()
+    kept = [len(np.unique(call.members[0].plan)) for call in trainings]
+    assert kept[0] == kept[1] and len(trainings[1].members[0].plan) > len(trainings[0].members[0].plan) == kept[0]
+    epoch = -(-kept[0] // 64)
+    assert all(list(call.options["at"]) == list(range(epoch, 19, epoch)) for call in trainings)
+    curve = run.curves().query("curve == 'validation accuracy' and method == 'D'")
+    assert curve["x"].tolist() == list(range(epoch, 19, epoch))
+
+
+def test_the_rule_lowers_the_rate_and_ends_the_training(tmp_path, monkeypatch):
+    falling, original = iter([0.9, 0.8, 0.7, 0.6]), paper.plateau.Recessions.after
+    monkeypatch.setattr(paper.plateau.Recessions, "after", lambda self, _: original(self, next(falling)))
+    run = make(tmp_path, samplers=("none",), iterations=60, patience=2, plateau="halving")
+    run.execute()
+    row = run.frame().iloc[0]
+    assert (row["ended_by"], row["recessions"], row["epochs"]) == ("rule", 2, 3)
+    assert row["iterations_done"] < 60
+    rate = run.curves().query("curve == 'learning rate'")["y"]
+    assert rate.tolist() == pytest.approx([0.005, 0.005, 0.0025, 0])
+
+
+def test_a_group_gives_what_single_cells_give(tmp_path):
+    run = make(tmp_path)
+    together = {r.cell: r for r in paper.run(run.cells, run.context)}
+    for cell in run.cells:
+        (alone,) = paper.run([cell], run.context)
+        assert alone.rows == together[cell].rows
+
+
+def test_divergence_is_recorded(tmp_path, monkeypatch):
+    original = networks.schedule
+    monkeypatch.setattr(networks, "schedule", lambda cell: dataclasses.replace(original(cell), learning_rate=1e20))
+    run = make(tmp_path)
+    assert run.execute().diverged == 2
+    frame = run.frame()
+    assert set(frame["status"]) == {"diverged"} and frame["value"].isna().all()
+    assert set(frame["method"]) == {"D", "C", "OD", "OC"}
+
+
+def test_a_folder_of_ones_own(tmp_path):
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    for label, count in enumerate((30, 30, 8)):
+        (tmp_path / "images" / str(label)).mkdir(parents=True)
+        for number in range(count):
+            picture = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(picture).save(tmp_path / "images" / str(label) / f"{number}.png")
+    run = make(tmp_path, dataset=f"folder:{tmp_path / 'images'}", imbalances=("own",), batch_size=8)
+    assert run.execute().new == 2 and run.frame()["stand_in"].all()
+
+
+def test_golden_cell():
+    """Numbers of one tiny cell a sampler. If this fails and the change was meant, raise VERSION and write it anew:
+    `python tests/test_category_centers.py`."""
+    golden = json.loads(GOLDEN.read_text())
+    assert golden["version"] == paper.VERSION
+    for name, value in golden_numbers().items():
+        # Another processor may round a few of the 450 test images to the other side.
+        tolerance = 4.5 / 450 if name.endswith("accuracy") else 0.5
+        assert value == pytest.approx(golden["values"][name], abs=tolerance), name
+
+
+def golden_numbers() -> dict[str, float]:
+    run = study.Run(paper, TINY)
+    rows = [row for result in paper.run(run.cells, run.context) for row in result.rows]
+    found = {f"{r['method']} {r['variant']} accuracy": r["value"] for r in rows if r["metric"] == "accuracy"}
+    return found | {f"{r['method']} {r['samples']} angle": r["value"] for r in rows if r["metric"] == "angle"}
+
+
+# -- bad input ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network": "resnet"}, "network: 'resnet' is unknown; expected one of 'allcnn', 'vgg16'"),
+        ({"plateau": "steps"}, "plateau: 'steps'"),
+        ({"imbalances": ("A", "D")}, "imbalances: 'D' is unknown; there are A, B, C, own"),
+        ({"samplers": ("smote",)}, "samplers: 'smote'"),
+        ({"count_scale": 0.0}, "count_scale: 0.0; expected a share"),
+        ({"iterations": 0}, "iterations: 0; expected at least 1"),
+        ({"precision": "fp16"}, "precision: 'fp16'"),
+        ({"pretraining": "imagenet"}, "pretraining: 'imagenet' is for vgg16"),
+        ({"network": "vgg16", "pretraining": "imagenet", "batch_norm": True}, "without batch_norm"),
+        ({"network": "vgg16", "pretraining": "tiny_imagenet"}, "pretraining_iterations: 0 with pretraining"),
+        ({"input_size": 64}, "input_size: 64 for allcnn"),
+        ({"count_scale": 1.0}, "class '0' has 134 images; imbalance A takes 400 to train and 100 to validate"),
+        ({"image_size": 28}, "images of 28 x 28; allcnn takes 32 x 32"),
+        ({"network": "vgg16"}, "images of 32 x 32 x 1; vgg16 takes colour images"),
+    ],
+)
+def test_bad_input_is_named_before_any_training(tmp_path, trainings, changes, message):
+    with pytest.raises(UserError, match=message):
+        make(tmp_path, **changes).execute()
+    assert not trainings
+
+
+def test_deviations_follow_the_parameters():
+    def what(**changes):
+        return {row["what"] for row in paper.deviations(paper.Parameters(**changes))}
+
+    full = {"dataset": "cifar10", "image_size": 0, "imbalances": ("A", "B", "C"), "count_scale": 1.0,
+            "iterations": 40_000, "batch_size": 0, "width": 96}  # fmt: skip
+    vgg = {**full, "network": "vgg16", "input_size": 224, "pretraining": "imagenet"}
+    always = {"learning rate after s recessions, as a factor", "end of training", "repetitions"}
+    always |= {"cRT, tau-norm, LWS, logit adjustment"}
+    assert what(**vgg) == always
+    assert what(**{**vgg, "iterations": 1000}) - always == {"weight updates"}
+    assert what(**{**vgg, "input_size": 64}) - always == {"input of VGG-16", "fully connected layers"}
+    assert what(**{**vgg, "pretraining": ""}) - always == {"pre-training"}
+    assert what(**{**vgg, "count_scale": 0.1}) - always == {"images per class"}
+    assert what(**full) - always == {
+        "pre-training of All-CNN", "oversampling with All-CNN", "last layer for cRT, tau-norm, LWS"
+    }  # fmt: skip
+    assert {"data", "All-CNN", "batch size", "imbalances"} <= what()
+
+
+# -- which rows count --------------------------------------------------------------------------------------------------
+
+
+def measured(**columns):
+    rows = [
+        {"key": f"{imbalance}{sampler}{replicate}", "imbalance": imbalance, "sampler": sampler, "replicate": replicate}
+        for imbalance in "AB" for sampler in ("none", "oversampling") for replicate in (0, 1)
+    ]  # fmt: skip
+    usual = {name: getattr(paper.Cell, name) for name in (*selection.USUAL, "input_size", "count_scale", "plateau")}
+    common = {**usual, "dataset": "cifar10", "network": "allcnn", "pretraining": "", "iterations": 700,
+              "precision": "bf16", "method": "D", "metric": "accuracy", "value": 0.6, **columns}  # fmt: skip
+    frame = pd.DataFrame([{**row, **common} for row in rows])
+    return frame.assign(key=frame["key"] + str(sorted(columns.items())))
+
+
+def test_the_usual_setting_is_that_of_a_cells_defaults():
+    assert all(getattr(paper.Cell, name) == value for name, value in selection.USUAL.items())
+
+
+@pytest.mark.parametrize("change", [{"width": 8}, {"batch_size": 64}, {"imbalance": "own"}, {"patience": 2}])
+def test_experiments_of_ones_own_do_not_stand_among_the_replicates(change):
+    assert len(paper.selected(pd.concat([measured(), measured(**change)]))) == len(measured())
+
+
+def test_of_several_vggs_the_most_complete_counts_and_of_equal_ones_the_papers():
+    def chosen(*parts):
+        kept = paper.selected(pd.concat(parts))
+        return set(zip(kept["pretraining"], kept["input_size"], strict=True))
+
+    vgg = {"network": "vgg16"}
+    small, imagenet = measured(**vgg, input_size=64), measured(**vgg, input_size=224, pretraining="imagenet")
+    assert chosen(small, imagenet) == {("imagenet", 224)}
+    assert chosen(small, imagenet.iloc[:3]) == {("", 64)}
+
+
+def test_a_network_that_has_not_learned_is_not_judged():
+    # Half of what D reaches in table VII is (.637 + .589 + .682) / 6 = .318.
+    weak, strong = measured(value=0.31), measured(value=0.33, iterations=1400)
+    tenth = measured(value=0.2, iterations=1400, count_scale=0.1)  # goes with its schedule
+    kept = paper.judged(pd.concat([weak, strong, tenth]))
+    assert set(kept["iterations"]) == {1400} and len(kept) == len(strong) + len(tenth)
+
+
+def test_a_few_cells_of_a_longer_schedule_do_not_replace_the_whole():
+    longer = measured(iterations=40_000)
+    shown = [paper.main_rows(pd.concat([measured(), part]), "cifar10", "allcnn") for part in (longer, longer.iloc[:2])]
+    assert [set(frame["iterations"]) for frame in shown] == [{40_000}, {700}]
+    assert paper.main_rows(measured(), "cifar100", "vgg16").empty
+
+
+def test_nothing_measured_has_the_columns_that_the_notebook_names(tmp_path):
+    frame = make(tmp_path).measured()
+    assert frame.empty and {"variant", "samples", "count_scale", "ended_by"} <= set(frame)
+
+
+if __name__ == "__main__":
+    GOLDEN.parent.mkdir(exist_ok=True)
+    GOLDEN.write_text(json.dumps({"version": paper.VERSION, "values": golden_numbers()}, indent=1) + "\n")

@@ -1,0 +1,119 @@
+"""The claims file of paper 3 and the effects it calls by name."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common import claims
+from common.published_numbers import published
+from common.studies import class_specific_extrapolation as paper
+from common.studies.class_specific_extrapolation_claims import closest_pairs, paper_pairs
+from common.studies.class_specific_extrapolation_measures import pair_name
+
+START = {"Airplane-Automobile": 0.95, "Truck-Ship": 0.93, "Frog-Bird": 0.9, "Horse-Deer": 0.88, "Dog-Cat": 0.75}
+OVERLAPPED = ("Horse-Deer", "Dog-Cat")
+SEPARABLE_GAIN = {"random": 0.02, "bottom": 0.02, "top": 0.02, "asymmetric": 0.02}
+GAINS = {
+    "Airplane-Automobile": SEPARABLE_GAIN,
+    "Truck-Ship": {"random": 0.01, "bottom": 0.02, "top": 0.005, "asymmetric": 0.03},
+    "Frog-Bird": SEPARABLE_GAIN,
+    **{pair: {"random": 0.01, "bottom": 0.03, "top": 0.005, "asymmetric": 0.04} for pair in OVERLAPPED},
+}
+RATIOS = {3.0: (0.9, 0.04), 6.0: (0.85, 0.012), 10.0: (0.8, 0.01)}
+
+
+def row(replicate, method, metric, value, pair="", ablation=False, rho=3.0):
+    return {
+        "replicate": replicate, "method": method, "metric": metric, "pair": pair, "ablation": ablation, "rho": rho,
+        "value": value + 1e-4 * replicate, "dataset": "cifar10", "iterations": 19, "status": "ok", "stand_in": False,
+    }  # fmt: skip
+
+
+def as_the_paper_says():
+    """Results of which every claim holds."""
+    rows = []
+    for r in range(3):
+        for pair, start in START.items():
+            rows.append(row(r, "no extrapolation", "pr_auc", start, pair))
+            rows.append(row(r, "before", "pr_auc", start - 0.01, pair))
+            rows += [row(r, method, "pr_auc", start + gain, pair) for method, gain in GAINS[pair].items()]
+            told_apart = 0.6 if pair in OVERLAPPED else 0.9
+            rows.append(row(r, "no extrapolation", "held_out_pair_accuracy", told_apart, pair))
+            major, minor = pair.split("-")
+            rows += [
+                row(r, "backbone", "centre_distance", 1.0 if other == major else 5.0, f"{other}-{minor}")
+                for other in (name.split("-")[0] for name in START)
+            ]
+        for method in ("asymmetric", *(paper.METHODS[name] for name in ("run", "two", "written"))):
+            rows.append(row(r, method, "accuracy", 0.7))
+            cheaper = method != "asymmetric"
+            rows.append(row(r, method, "seconds", 79.3 if cheaper else 100.0))
+            rows.append(row(r, method, "samples_seen", 793.0 if cheaper else 1000.0))
+        for rho, (start, gain) in RATIOS.items():
+            values = {"no extrapolation": 0, "random": 0.01, "top": 0.01, "bottom": gain, "asymmetric": gain}
+            rows += [
+                row(r, method, "pr_auc", start + more, "Airplane-Cat", True, rho) for method, more in values.items()
+            ]
+    return pd.DataFrame(rows)
+
+
+def test_results_as_the_paper_says_support_every_claim():
+    verdicts = claims.evaluate(claims.load(paper.STEM), as_the_paper_says(), paper)
+    assert verdicts.set_index("id")["verdict"].to_dict() == dict.fromkeys(verdicts["id"], "supported")
+
+
+def test_results_that_say_the_opposite_support_none_of_the_orders():
+    frame = as_the_paper_says()
+    scores = frame["metric"] == "pr_auc"
+    frame.loc[scores, "value"] = 1 - frame.loc[scores, "value"]
+    verdicts = claims.evaluate(claims.load(paper.STEM), frame, paper).set_index("id")
+    ordered = verdicts[(verdicts["metric"] == "pr_auc") & ~verdicts["direction"].isin(["", "not greater"])]
+    assert set(ordered["verdict"]) == {"not supported"} and len(ordered) == 15
+
+
+def test_a_saving_is_a_share_of_the_uniform_bias():
+    frame = as_the_paper_says()
+    rows = frame[(frame["metric"] == "seconds") & frame["method"].isin(["asymmetric", "class-specific, two pairs"])]
+    assert np.allclose(paper.claim_saving(None, rows), 0.207, atol=1e-5)
+    assert np.allclose(paper.claim_printed_saving(None, rows), 0, atol=1e-5)
+
+
+def test_bias_on_overlapped_pairs_minus_separable_ones():
+    frame = as_the_paper_says()
+    found = paper.claim_more_on_overlapped(None, frame[(frame["metric"] == "pr_auc") & ~frame["ablation"]])
+    # (.02 + .03) / 2 on both overlapped pairs; 0, (.01 + .02) / 2 and 0 on the separable ones.
+    assert np.allclose(found, 0.025 - 0.015 / 3)
+
+
+def test_closest_pairs_are_one_to_one():
+    # Both minors are nearest to A, but A-Y and B-X are together shorter than A-X and B-Y.
+    distances = pd.Series({"A-X": 1.0, "A-Y": 1.5, "B-X": 2.0, "B-Y": 9.0})
+    assert sorted(closest_pairs(distances)) == ["A-Y", "B-X"]
+
+
+def test_the_papers_pairs_are_those_that_are_run():
+    from common.studies.class_specific_extrapolation_backbone import ABLATION, PAIRS
+
+    assert {f"{major}-{minor}".title() for major, minor in PAIRS["cifar10"]} == set(paper_pairs())
+    assert [pair for pair, overlapped in paper_pairs().items() if overlapped] == list(OVERLAPPED)
+    assert pair_name(ABLATION["cifar10"], 0, 1) == "Airplane-Cat"
+
+
+@pytest.mark.parametrize(
+    "metric, field",
+    [
+        ("images_per_major_class", "majors"),
+        ("vgg_depth", "depth"),
+        ("backbone_epochs", "epochs"),
+        ("iterations", "iterations"),
+        ("epochs_per_iteration", "head_epochs"),
+        ("new_samples", "amount"),
+        ("probability_bias", "share"),
+        ("gamma", "gamma"),
+        ("tau", "tau"),
+    ],
+)
+def test_defaults_of_a_cell_are_what_the_paper_prints(metric, field):
+    numbers = published(paper.STEM)
+    (value,) = set(numbers.loc[numbers["metric"] == metric, "comparable"])
+    assert getattr(paper.Cell("cifar10", 0), field) == pytest.approx(value)

@@ -1,0 +1,101 @@
+"""Figures and tables of paper 3, on a small run and on nothing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common import study
+from common.studies import class_specific_extrapolation as paper
+from common.studies import class_specific_extrapolation_figures as show
+from common.studies.class_specific_extrapolation_results import experiment
+
+TINY = {"majors": 30, "minors": 10, "held_out": 5, "epochs": 1, "hidden": 8, "iterations": 1, "head_epochs": 1}
+FIGURES = ("figure_1", "gains", "course", "closeness_map", "pictures")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures")
+    options = {"store": str(folder / "store"), "workers": 1}
+    made = study.Run(paper, {**TINY, "ablation": (10, 5), "replicates": 2}, options, committed=folder / "committed")
+    made.execute()
+    return made
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn_with_its_alternative_text(run, name):
+    chart = getattr(experiment(run.frame(), run.curves(), False), name)
+    assert chart.render().startswith((b"<?xml", b"\x89PNG")) and "Circle-" in chart.alt
+
+
+def test_figure_2_has_a_panel_for_each_ratio(run):
+    small = experiment(run.frame(), run.curves(), True)
+    assert "(a) Circle-Cross, 3:1; (b) Circle-Cross, 6:1" in small.figure_2.alt
+    assert show.by_ratio(small.frame).columns.tolist() == ["method", "3:1", "6:1"]
+    assert show.by_ratio(small.frame)["method"].tolist() == [paper.BEFORE, *show.NAMES]
+
+
+def test_figure_1_has_the_papers_panels():
+    x = np.linspace(0, 1, 5)
+    curves = [
+        {"method": method, "curve": f"precision-recall {pair}", "x": x, "y": 1 - x / 2, "rho": 3.0, "replicate": 0}
+        for pair, _ in set(show.FIGURE_1)
+        for method in show.NAMES
+    ]
+    curves = pd.concat([pd.DataFrame(curve) for curve in curves], ignore_index=True)
+    chart = show.figure_1(curves, list({pair for pair, _ in show.FIGURE_1}))
+    assert "(a) Airplane-Automobile; (b) Airplane-Automobile, enlarged; (c) Truck-Ship;" in chart.alt
+    assert "(g) Dog-Cat; (h) Horse-Deer" in chart.alt
+
+
+def test_tables(run):
+    whole = experiment(run.frame(), run.curves(), False)
+    assert "2 backbones, 0 diverged" in whole.note and "16 heads" in whole.note
+    assert whole.table("pr_auc").columns.tolist() == ["method", *whole.pairs] and len(whole.pairs) == 5
+    cost = show.cost(whole.frame).set_index("method")
+    assert cost.loc["no extrapolation", "samples made"] == "0"
+    assert pd.isna(cost.loc["asymmetric", "seconds saved, %"])
+    assert show.overlapped(whole.frame)["overlapped in the paper"].isna().all(), "these are not the paper's pairs"
+    assert len(show.closeness(whole.frame)) == 5
+    assert set(show.overall(whole.frame)) == {"method", "accuracy", "recall of minor classes"}
+
+
+def test_how_samples_came_about():
+    values = {"generated": 40, "distinct": 30, "skipped": 90, "clipped": 0.25}
+    frame = pd.DataFrame(
+        [{"method": "top", "pair": "A-B", "metric": name, "value": value} for name, value in values.items()]
+        + [{"method": "top", "pair": "A-B", "metric": "pr_auc", "value": 0.5}]
+    )
+    (row,) = show.sampling(frame).to_dict("records")
+    assert (row["pairs without a crossing, %"], row["repeated, %"], row["targets clipped, %"]) == (75, 25, 25)
+
+
+def test_nothing_measured_gives_nothing(tmp_path):
+    empty = study.Run(paper, {}, {"store": str(tmp_path)}, committed=tmp_path / "none")
+    found = experiment(empty.measured(), empty.store.curves(paper.STEM, set()), False)
+    assert not found and found.note == "Not measured yet." and found.pairs == []
+    assert all(getattr(found, name) is None for name in (*FIGURES, "figure_2"))
+    assert paper.parameters_of(empty.measured()) is None
+
+
+def test_measured_rows_are_the_papers_own_setting(run):
+    assert paper.selected(run.frame()).empty, "a demo's sizes are not the paper's"
+    usual = run.frame().assign(
+        majors=3000, minors=1000, held_out=500, depth=19, width=64, epochs=10, batch_size=128, head_epochs=10
+    )
+    assert len(paper.selected(usual)) == len(usual)
+    assert paper.selected(usual.assign(gamma=-0.2)).empty
+    wide = pd.concat([usual, usual[usual["replicate"] == 0].assign(hidden=4096)])
+    assert set(paper.main_rows(wide)["hidden"]) == {8}, "one replicate does not replace two"
+
+
+def test_deviations_follow_the_parameters(run):
+    full = paper.Parameters(
+        dataset="cifar10", majors=3000, minors=1000, depth=19, width=64, hidden=4096, epochs=10, iterations=19,
+        head_epochs=10, dropout=0.5, batch_norm=False, ablation=(1000, 500, 300),
+    )  # fmt: skip
+    named = {row["what"] for row in paper.deviations(full)}
+    assert named == {"what is trained on synthetic samples", "no extrapolation"}
+    assert {"data", "batch normalisation", "iterations"} < {row["what"] for row in paper.deviations(paper.Parameters())}
+    again = paper.parameters_of(run.frame())
+    assert (again.majors, again.replicates, again.ablation, again.samplers) == (30, 2, (10, 5), run.parameters.samplers)

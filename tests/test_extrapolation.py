@@ -1,0 +1,232 @@
+"""Samplers between the classes: positions worked out by hand, imbalanced-learn's own checks, and bad input."""
+
+import numpy as np
+import pytest
+from imblearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.frozen import FrozenEstimator
+
+from common.class_specific import ClassSpecificExtrapolation, iterations_without_threshold
+from common.errors import UserError
+from common.extrapolation import BiasedExtrapolation, DecisionBoundaryResampler, ExpansiveOverSampler, closest_majors
+
+SAMPLERS = [
+    DecisionBoundaryResampler(random_state=0),
+    BiasedExtrapolation(random_state=0),
+    BiasedExtrapolation(selection="bottom", random_state=0),
+    BiasedExtrapolation(target="asymmetric", random_state=0),
+    BiasedExtrapolation(target="asymmetric", distance="centre", pairing="minor", random_state=0),
+    ExpansiveOverSampler(random_state=0),
+    ClassSpecificExtrapolation(random_state=0),
+]
+
+
+@pytest.mark.filterwarnings("ignore:class 0:RuntimeWarning")  # the checks' random points have no boundary
+@parametrize_with_checks(SAMPLERS)
+def test_imbalanced_learns_checks(estimator, check):
+    check(estimator)
+
+
+class Ramp(ClassifierMixin, BaseEstimator):
+    """P(class 0) falls along the first feature, from 1 at 0 to 0 at 10; class 2 takes a tenth of everything."""
+
+    classes_ = np.arange(3)
+
+    def fit(self, X, y):
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def predict_proba(self, X):
+        first = np.clip(1 - np.asarray(X)[:, 0] / 10, 0, 1)
+        return np.column_stack([0.9 * first, 0.9 * (1 - first), np.full(len(first), 0.1)])
+
+
+RAMP = FrozenEstimator(Ramp())
+# Minor samples at 0 and 1 (y = 0 and 5), ten major ones at 6 to 10 on both heights.
+X = np.array([[0.0, 0.0], [1.0, 5.0], *([float(x), h] for x in range(6, 11) for h in (0.0, 5.0))])
+Y = np.array([0, 0] + [1] * 10)
+
+
+def new(sampler, X=X, Y=Y):
+    grown, labels = sampler.fit_resample(X, Y)
+    assert np.array_equal(grown[: len(X)], X) and np.array_equal(labels[: len(Y)], Y)
+    assert set(labels[len(Y) :]) <= {0}
+    return grown[len(X) :]
+
+
+def test_new_samples_lie_on_the_boundary_between_nearest_neighbours():
+    made = new(DecisionBoundaryResampler(RAMP, sampling_strategy={0: 12}, random_state=0))
+    # Every major sample's nearest minor one has its own height, so heights stay and P = 0.5 is at 5.
+    assert np.allclose(made[:, 0], 5, atol=1e-5)
+    assert sorted(set(made[:, 1].round(6))) == [0, 5]
+
+
+def test_a_target_moves_them_along_the_segment():
+    made = new(BiasedExtrapolation(RAMP, target=0.3, share=1.0, sampling_strategy={0: 5}, random_state=0))
+    assert np.allclose(made[:, 0], 7, atol=1e-5)
+
+
+@pytest.mark.parametrize("selection, nearest", [("top", 10), ("bottom", 6)])
+def test_selection_is_by_the_own_class_probability(selection, nearest):
+    # 20 % of ten major samples: the two at 10 (surest) or at 6. With the centre's distance the position tells which.
+    sampler = BiasedExtrapolation(
+        RAMP, selection=selection, share=0.2, target="asymmetric", sampling_strategy={0: 4}, random_state=0
+    )
+    made = new(sampler)
+    # From (0, 0): boundary at 5, ratio (x - 5) / 5 is at most 1, so P = 0.5 and the sample is at 5; from (1, 5) the
+    # ratio is (x - 5) / 4, above 1 for x = 10 alone: P = 0.5 - 0.2 * 0.25 = 0.45, so 5.5.
+    expected = {10: [5, 5.5], 6: [5, 5]}[nearest]
+    assert np.allclose(sorted(made[:, 0]), expected, atol=1e-5)
+
+
+def test_the_asymmetric_target_is_clipped_and_counted():
+    # From a minor sample at 4 the boundary is 1 away, from a major one at 10 it is 5: P = 0.5 - 0.2 * 4 = -0.3.
+    points, labels = np.array([[4.0, 0.0], [10.0, 0.0], [10.0, 0.1]]), np.array([0, 1, 1])
+    sampler = BiasedExtrapolation(
+        RAMP, share=1.0, target="asymmetric", p_low=0.05, sampling_strategy={0: 3}, random_state=0
+    )
+    made = new(sampler, points, labels)
+    assert np.allclose(made[:, 0], 9.5, atol=1e-5)
+    (report,) = sampler.report_
+    assert report == {"minor": 0, "major": 1, "generated": 2, "distinct": 2, "skipped": 0, "clipped": 1.0}
+
+
+def test_distances_to_the_class_centres():
+    # Centres 2 and 8: d_normal = 2 for the major sample at 10, d_abnormal = 1 for minor ones at 1 and 3.
+    points = np.array([[1.0], [3.0], [6.0], [10.0], [8.0]])
+    sampler = BiasedExtrapolation(
+        RAMP,
+        selection="top",
+        share=0.2,
+        target="asymmetric",
+        distance="centre",
+        sampling_strategy={0: 3},
+        random_state=0,
+    )
+    made = new(sampler, points, np.array([0, 0, 1, 1, 1]))
+    assert np.allclose(made, 7, atol=1e-5)  # P = 0.5 - 0.2 * (2 - 1) = 0.3
+
+
+def test_pairs_the_other_way_round():
+    points = np.array([[0.0, 0.0], [0.0, 9.0], [6.0, 0.0], [6.0, 1.0], [6.0, 2.0]])
+    sampler = BiasedExtrapolation(RAMP, pairing="minor", share=1.0, sampling_strategy={0: 4}, random_state=0)
+    made = new(sampler, points, np.array([0, 0, 1, 1, 1]))
+    # Each minor sample with its nearest major one: (6, 0) and (6, 2).
+    assert np.allclose(made[np.argsort(made[:, 1])], [[5, 0], [5, 9 - 7 * 5 / 6]], atol=1e-5)
+
+
+def test_pairs_without_a_crossing_are_left_out_and_counted():
+    # The minor sample at 7 is on the wrong side: the three major ones near it give nothing.
+    points = np.array([[0.0, 0.0], [7.0, 9.0], [8.0, 0.0], [8.0, 9.0], [9.0, 9.0], [9.0, 8.0]])
+    labels = np.array([0, 0, 1, 1, 1, 1])
+    sampler = BiasedExtrapolation(RAMP, share=1.0, sampling_strategy={0: 5}, random_state=0)
+    made = new(sampler, points, labels)
+    assert np.allclose(made, [[5, 0]] * 3, atol=1e-5), "one pair crosses, so its sample repeats"
+    (report,) = sampler.report_
+    assert (report["generated"], report["distinct"], report["skipped"]) == (3, 1, 3)
+
+
+def test_no_crossing_at_all_gives_nothing_and_says_so():
+    points, labels = np.array([[7.0], [8.0], [9.0]]), np.array([0, 1, 1])
+    sampler = BiasedExtrapolation(RAMP, share=1.0, sampling_strategy={0: 2}, random_state=0)
+    with pytest.warns(RuntimeWarning, match="class 0: none of 2 segments to class 1 crosses"):
+        assert len(new(sampler, points, labels)) == 0
+    assert sampler.report_[0]["generated"] == 0
+
+
+def test_a_minor_class_of_one_sample_works():
+    points, labels = np.array([[0.0, 0.0], [8.0, 0.0], [8.0, 4.0]]), np.array([0, 1, 1])
+    made = new(DecisionBoundaryResampler(RAMP, sampling_strategy={0: 3}, random_state=0), points, labels)
+    assert np.allclose(made[np.argsort(made[:, 1])], [[5, 0], [5, 2.5]], atol=1e-5)
+
+
+def test_each_minor_class_goes_towards_the_nearest_larger_one():
+    points = np.array([[0.0], [9.0], [1.0], [1.2], [8.0], [8.2]])
+    labels = np.array(["a", "b", "near a", "near a", "near b", "near b"])
+    assert closest_majors(points, labels, ["a", "b"]) == {"a": "near a", "b": "near b"}
+    with pytest.raises(UserError, match="class near a is the largest"):
+        closest_majors(points, labels, ["near a"])
+
+
+def test_expansive_samples_lie_on_the_way_to_one_of_the_nearest_enemies():
+    points = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0], [50.0, 50.0]])
+    made = new(
+        ExpansiveOverSampler(k_neighbors=2, sampling_strategy={0: 41}, random_state=0), points, np.array([0, 1, 1, 1])
+    )
+    assert len(made) == 40 and (made.min(axis=1) == 0).all() and made.max() < 4 and (made.max(axis=0) > 2).all()
+
+
+# -- class specific ----------------------------------------------------------------------------------------------------
+
+THREE = np.array([[0.0], [1.0], *([float(x)] for x in (6, 7, 8, 9))])
+PAIRED = np.array([0, 0, 1, 1, 1, 1])
+
+
+def specific(**options):
+    sampler = BiasedExtrapolation(RAMP, target="asymmetric", share=1.0)
+    options = {"sampling_strategy": {0: 6}, "random_state": 0, **options}
+    return ClassSpecificExtrapolation(sampler, **options)
+
+
+@pytest.mark.parametrize(
+    "options, made, biased",
+    [
+        ({"accuracy": {0: 0.7}}, 4, [True]),  # at most tau: overlapped
+        ({"accuracy": {0: 0.71}}, 4, [False]),  # as run
+        ({"accuracy": {0: 0.71}, "separable": "skip"}, 0, []),  # as written
+        ({"accuracy": {0: 0.75}, "tau": None, "iterations": 4}, 1, [True]),  # a quarter of the iterations
+        ({"accuracy": {0: 1.0}, "tau": None}, 0, []),
+    ],
+)
+def test_algorithms_1_and_2(options, made, biased):
+    sampler = specific(**options)
+    assert len(new(sampler, THREE, PAIRED)) == made
+    assert [row["biased"] for row in sampler.report_] == biased
+
+
+def test_algorithm_2_extrapolates_less_the_better_a_pair_is_told_apart():
+    assert [iterations_without_threshold(accuracy, 19) for accuracy in (0, 0.5, 0.7, 0.95, 1)] == [19, 10, 6, 1, 0]
+
+
+@pytest.mark.filterwarnings("ignore:class 0:RuntimeWarning")  # of a class that is never recognised
+def test_accuracy_is_measured_by_cross_validation():
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [30, 60, 30])
+    # Class 0 lies on class 1, class 2 far from it.
+    points = random.normal(size=(120, 2)) + np.array([[0.0], [0.0], [20.0]])[labels]
+    sampler = ClassSpecificExtrapolation(BiasedExtrapolation(), random_state=0).fit(points, labels)
+    sampler.set_params(sampling_strategy={0: 40, 2: 40}).fit_resample(points, labels)
+    assert sampler.accuracy_[0] < 0.65 and sampler.accuracy_[2] == 1
+    assert sampler.overlapped_ == [0]
+
+
+# -- bad input ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sampler, message",
+    [
+        (BiasedExtrapolation(target=0.0), "The 'target' parameter .* must be a float in the range .0.0, 1.0."),
+        (BiasedExtrapolation(target=1.2), "'target' parameter"),
+        (BiasedExtrapolation(p_low=0.5), "'p_low' parameter .* range .0.0, 0.5."),
+        (BiasedExtrapolation(share=0), "'share' parameter .* range .0.0, 1.0."),
+        (BiasedExtrapolation(selection="middle"), "'selection' parameter"),
+        (BiasedExtrapolation(object()), "'estimator' parameter"),
+        (ClassSpecificExtrapolation(tau=1.5), "The 'tau' parameter .* range .0.0, 1.0."),
+        (ClassSpecificExtrapolation(tau=-0.1), "'tau' parameter"),
+        (ClassSpecificExtrapolation(separable="sometimes"), "'separable' parameter"),
+        (ExpansiveOverSampler(k_neighbors=0), "'k_neighbors' parameter"),
+        (BiasedExtrapolation(pairs={5: 1}), "pairs: no major class for class 0"),
+        (ClassSpecificExtrapolation(accuracy={5: 1}), "accuracy: none for class 0"),
+    ],
+)
+def test_bad_values_are_named(sampler, message):
+    with pytest.raises(ValueError, match=message):
+        sampler.fit_resample(X, Y)
+
+
+def test_one_sample_cannot_be_cross_validated():
+    with pytest.raises(UserError, match=r"class 0: one sample, .* give accuracy"):
+        ClassSpecificExtrapolation().fit_resample(X[1:], Y[1:])
