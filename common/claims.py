@@ -37,7 +37,10 @@ from common.verdicts import Verdict, decide
 __all__ = ["Claim", "Verdict", "evaluate", "load"]
 
 #: Metrics of which more is better, so that a network that diverged is at their lower end.
-SCORES = frozenset({"auc", "accuracy", "recall"})
+SCORES = frozenset(
+    "auc accuracy recall recall_few recall_many balanced_accuracy pr_auc pair_accuracy held_out_pair_accuracy "
+    "avacc cba mavg pointing_game".split()
+)
 NO_HARM = ("not less", "not greater")
 
 
@@ -50,8 +53,9 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
     frame : DataFrame
         Result frame (docs/architecture.md); may be empty.
     study_module : module or None
-        Where ``claim_<name>`` functions are, and optionally NOT_DESIGN: columns the study adds that only record, and
-        Cell, for the defaults of fields that older results lack.
+        Where ``claim_<name>`` functions are, and optionally NOT_DESIGN: columns the study adds that only record,
+        Cell, for the defaults of fields that older results lack, and ``remarks``: what a verdict on these settings
+        has to say, such as a shortened schedule that is not counted in iterations.
     full_iterations : dict or None
         Iterations of the paper's schedule by data set; None: the module's FULL_ITERATIONS.
 
@@ -111,6 +115,7 @@ def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> 
     block, judged, note = matching.complete_block(usable)
     notes += [note] if note else []
     matching.check(judged, claim.requires)
+    notes += module.remarks(judged) if hasattr(module, "remarks") else []
     if own:
         complete = usable[usable["replicate"].isin(block.index)].merge(judged, on=list(judged))
         groups = {"": _call(claim, complete, module)}

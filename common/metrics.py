@@ -1,8 +1,11 @@
-"""Metrics, computed for many networks at once on the device that holds their scores."""
+"""Metrics: of scores for many networks at once, on the device that holds them; and of confusion matrices."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+
+from common.errors import UserError
 
 
 def roc_auc(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -57,3 +60,55 @@ def recall_per_class(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor
 def accuracy(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Share of images whose highest score is their own class; shape (...,)."""
     return (scores.argmax(-1) == labels.to(scores.device)).to(torch.float64).mean(-1)
+
+
+def confusion(labels, predicted, n_classes: int) -> np.ndarray:
+    """How many samples of each true class (rows) were predicted as each class (columns).
+
+    Parameters
+    ----------
+    labels, predicted : array of int, shape (n,)
+
+    Returns
+    -------
+    ndarray of int64, shape (C, C)
+    """
+    pairs = np.asarray(labels, dtype=np.int64) * n_classes + np.asarray(predicted, dtype=np.int64)
+    return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def recalls(matrix) -> np.ndarray:
+    """Recall of each class from a confusion matrix (..., C, C).
+
+    Raises
+    ------
+    UserError
+        If a class has no sample: its recall is not defined.
+    """
+    matrix = np.asarray(matrix)
+    sizes = matrix.sum(axis=-1)
+    if empty := int((sizes == 0).sum()):
+        raise UserError(f"confusion matrix: {empty} classes without a sample; every class needs at least one")
+    return np.diagonal(matrix, axis1=-2, axis2=-1) / sizes
+
+
+def average_accuracy(matrix) -> np.ndarray:
+    """AvAcc: mean recall over classes (Koziarski et al., equation 3), of confusion matrices (..., C, C)."""
+    return recalls(matrix).mean(axis=-1)
+
+
+def class_balance_accuracy(matrix) -> np.ndarray:
+    """CBA: mean over classes of the smaller of precision and recall (Koziarski et al., equation 4).
+
+    It depends on the class sizes of the test set, through precision. A class that is never predicted counts 0.
+    """
+    matrix = np.asarray(matrix)
+    recalls(matrix)  # every class has a sample, so no denominator is 0
+    larger = np.maximum(matrix.sum(axis=-1), matrix.sum(axis=-2))
+    return (np.diagonal(matrix, axis1=-2, axis2=-1) / larger).mean(axis=-1)
+
+
+def geometric_mean_recall(matrix) -> np.ndarray:
+    """MAvG: geometric mean of recall over classes (Koziarski et al., equation 5); 0 as soon as one recall is."""
+    values = recalls(matrix)
+    return np.prod(values, axis=-1) ** (1 / values.shape[-1])

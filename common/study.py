@@ -29,6 +29,8 @@ from common.errors import UserError
 from common.store import Store
 
 PROFILES = ("demo", "reduced", "paper")
+#: Whose versions stand under 'Provenance'.
+PACKAGES = "torch torchvision keras tensorflow numpy pandas scikit-learn scikit-learn-intelex imbalanced-learn".split()
 
 
 @dataclass(frozen=True)
@@ -394,7 +396,7 @@ class Run:
 
         rows = {"profile": self.options.profile, "device": device_name(self.options.device)}
         rows["Python"] = platform.python_version()
-        for package in ("torch", "numpy", "pandas", "scikit-learn", "imbalanced-learn"):
+        for package in PACKAGES:
             try:
                 rows[package] = version(package)
             except PackageNotFoundError:
