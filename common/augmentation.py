@@ -25,18 +25,21 @@ class Augmentation:
         Mirror left and right with probability one half.
     pad : int
         Rows and columns of zeros added on every side before the crop.
+    flip : bool
+        Turn upside down with probability one half: for surfaces, which have no up.
     """
 
     crop: int = 0
     mirror: bool = False
     pad: int = 0
+    flip: bool = False
 
     def __post_init__(self):
         if self.crop < 0 or self.pad < 0:
             raise UserError(f"crop {self.crop}, pad {self.pad}: expected numbers of pixels, at least 0")
 
     def __bool__(self) -> bool:
-        return bool(self.crop or self.mirror or self.pad)
+        return bool(self.crop or self.mirror or self.pad or self.flip)
 
     def patch(self, shape) -> tuple[int, int]:
         """Height and width of a patch of inputs of shape (n, channels, height, width).
@@ -54,13 +57,17 @@ class Augmentation:
         return self.crop or height, self.crop or width
 
     def take(self, generator: np.random.Generator, count: int, shape) -> np.ndarray:
-        """Top, left and whether mirrored of the next `count` patches, int64 of shape (count, 3).
+        """Top, left and turn of the next `count` patches, int64 of shape (count, 3).
 
-        Three floats are drawn a patch, so the stream does not depend on how it is read.
+        The turn is 1 for mirrored, 2 for upside down, 3 for both. Three floats are drawn a patch, so the stream does
+        not depend on how it is read.
         """
         height, width = self.patch(shape)
-        choices = [shape[2] + 2 * self.pad - height + 1, shape[3] + 2 * self.pad - width + 1, 2 if self.mirror else 1]
-        return (generator.random((count, 3)) * choices).astype(np.int64)
+        turns = (1 + self.mirror) * (1 + self.flip)
+        choices = [shape[2] + 2 * self.pad - height + 1, shape[3] + 2 * self.pad - width + 1, turns]
+        drawn = (generator.random((count, 3)) * choices).astype(np.int64)
+        drawn[:, 2] *= 1 if self.mirror else 2  # flips alone are turns 0 and 2
+        return drawn
 
     def cut(self, images: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
         """The patches `views` (n, 3), as `take` gives them, of `images` (n, channels, height, width).
@@ -72,9 +79,9 @@ class Augmentation:
         height, width = self.patch(images.shape)
         if self.pad:
             images = functional.pad(images, (self.pad,) * 4)
-        rows = views[:, 0, None] + torch.arange(height, device=images.device)
-        columns = torch.arange(width, device=images.device)
-        columns = views[:, 1, None] + torch.where(views[:, 2, None] == 1, width - 1 - columns, columns)
+        rows, columns = (torch.arange(side, device=images.device) for side in (height, width))
+        rows = views[:, 0, None] + torch.where(views[:, 2, None] >= 2, height - 1 - rows, rows)
+        columns = views[:, 1, None] + torch.where(views[:, 2, None] % 2 == 1, width - 1 - columns, columns)
         number = torch.arange(len(images), device=images.device)[:, None, None]
         # Indices on both sides of a slice put the slice last: the patches lie in memory with their channels last.
         return images[number, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

@@ -155,6 +155,10 @@ def _dagm(folder: Path) -> Source:
             raise UserError(f"{where}: {line!r} is not 'number 0|1 image 0 mask|0'")
         mask = None if fields[4] == "0" else _inside(folder / "Label", fields[4], where)
         files.append((_inside(folder, fields[2], where), int(fields[1]), mask))
+    listed = {path for path, _, _ in files}
+    for name in sorted(os.listdir(folder)):
+        if name.lower().endswith(SUFFIXES) and str(folder / name) not in listed:
+            raise UserError(f"{listing}: no line for {name}, an image of {folder}; add its label or remove it")
     return _source(OK_DEFECT, files, (str(listing),), masks=True)
 
 

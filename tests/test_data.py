@@ -524,6 +524,7 @@ def test_folder_without_classes(tmp_path):
     ("listing", "message"),
     [
         ("1\n1 0 0001.PNG 0\n", r"Labels.txt line 2: '1 0 0001.PNG 0' is not 'number 0\|1 image 0 mask\|0'"),
+        ("1\n1 0 0001.PNG 0 0\n", r"Labels.txt: no line for 0002.PNG, an image of .*Train; add its label or remove it"),
         ("1\n1 0 0009.PNG 0 0\n", r"Labels.txt line 2: .*0009.PNG is listed but not there"),
         ("1\n1 0 ../../x.PNG 0 0\n", r"Labels.txt line 2: '../../x.PNG' points outside"),
     ],
@@ -532,6 +533,26 @@ def test_bad_dagm_list(tmp_path, listing, message):
     dagm(tmp_path, "Train", listing)
     dagm(tmp_path, "Test")
     with pytest.raises(UserError, match=message):
+        data.load("dagm_class3", "train", tmp_path)
+
+
+def test_missing_label_lists(tmp_path):
+    dagm(tmp_path, "Train")
+    dagm(tmp_path, "Test")
+    listing = tmp_path / "dagm" / "Class3" / "Test" / "Label" / "Labels.txt"
+    listing.unlink()
+    with pytest.raises(UserError, match=r"Test/Label/Labels.txt: no such file; DAGM's labels are read from it"):
+        data.load("dagm_class3", "test", tmp_path)
+    mura(tmp_path)
+    (tmp_path / "MURA-v1.1" / "valid_labeled_studies.csv").unlink()
+    with pytest.raises(UserError, match=r"valid_labeled_studies.csv: no such file; MURA's labels"):
+        data.load("mura", "test", tmp_path)
+
+
+def test_dagm_mask_of_another_size(tmp_path):
+    dagm(tmp_path, "Train", mask_side=32)
+    dagm(tmp_path, "Test")
+    with pytest.raises(UserError, match=r"0002.PNG: mask is 32 x 32, its image 64 x 64"):
         data.load("dagm_class3", "train", tmp_path)
 
 

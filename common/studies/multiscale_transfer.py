@@ -1,0 +1,337 @@
+"""Paper 5: Liu et al., 'Image classification method on class imbalance datasets using multi-scale CNN and two-stage
+transfer learning'.
+
+Only the abstract is public, so this is a reconstruction. One cell is one arm (`multiscale_transfer_protocol.ARMS`) on
+one imbalanced training set: two stages of training, from random weights or from those of a source task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import numpy as np
+import torch
+
+from common import imbalance, mobilenet_weights, networks
+from common.errors import UserError
+from common.multiscale import POOLING
+from common.seeds import seed
+from common.studies.multiscale_transfer_deviations import deviations  # noqa: F401 - part of every study module
+from common.studies.multiscale_transfer_protocol import (
+    ARMS,
+    MAPS,
+    Arm,
+    Pool,
+    builder,
+    defect_counts,
+    divide,
+    kernels_of,
+    least_size,
+    pool,
+    trainable,
+)
+from common.studies.multiscale_transfer_selection import summary  # noqa: F401 - part of every study module
+from common.study import Cell as BaseCell
+from common.study import Context, Result
+from common.training import PRECISIONS
+
+STEM = "multiscale_transfer"
+PAPER = 5
+TITLE = "Image classification on class imbalance datasets using multi-scale CNN and two-stage transfer learning"
+VERSION = 1
+GROUP = 64  # cells run together on a GPU
+#: Result columns that no claim pairs by: they only say what was recorded beside the scores.
+NOT_DESIGN = ("arm", "explain", "pictures", "n_defects", "n_test", "majority", "source_accuracy", "pretrained")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What to run; the defaults are the demo profile. Every field is a parameter of the notebook.
+
+    Parameters
+    ----------
+    dataset : str
+        Any name that `data.load` knows. Its first class is the normal one, all others are defects.
+    image_size : int
+        Resize images to this height and width (0: as they are).
+    ratios : list of float
+        Normal images for each defect in the training set.
+    few : list of int
+        Also training sets with so many defects ('several').
+    natural : bool
+        Also the set as it is: all its classes, all images of the training part.
+    arms : list of str
+        Names of `multiscale_transfer_protocol.ARMS`.
+    networks : list of str
+        multiscale, plain (one 3 x 3 branch of equal width), multiscale-3-5 and the like (those branches), resnet10.
+    width, stem, pooling : int, int, str
+        Channels of all branches together; stride of the first convolution (1, 2, 4); average or maximum of each map.
+    iterations, batch_size, learning_rate, weight_decay
+        Updates of both stages together, and Adam's settings.
+    augment : bool
+        Random mirror images and shifts.
+    ensemble : int
+        Networks of the undersampling ensemble.
+    total : int
+        Training images at every ratio (0: as many as there are normal ones).
+    folds : int
+        One of so many parts of the set is the test part.
+    source, source_size, source_iterations : str, int, int
+        The source task: data set, size of its images (0: as they are), updates.
+    related : str
+        The data set of the second reading: source, related task, target.
+    pretrained : str
+        Weights of an ImageNet trunk (`mobilenet_weights.load`: imagenet, or the digest of the file given as the option
+        `weights`): MobileNet's first convolutions, frozen, under every arm; ImageNet is then the source task, and arms
+        that start from scratch or the source are one. Empty: a trunk of its own, trained from pixels.
+    frozen_first, frozen_second : str
+        Beginnings of the names of parameters that each stage leaves alone, such as "trunk branches".
+    explain : bool
+        Grad-CAM of the test defects, where the set has masks: the pointing game.
+    pictures : int
+        Cases of each outcome that the first replicate keeps as pictures.
+    replicates, first_replicate : int
+        Repetitions, each with another split, training set, initial weights and order.
+    precision : str
+        fp32 or bf16 (training only; evaluation is in fp32).
+    """
+
+    dataset: str = "textures"
+    image_size: int = 0
+    ratios: tuple[float, ...] = (4,)
+    few: tuple[int, ...] = ()
+    natural: bool = False
+    arms: tuple[str, ...] = ("baseline", "oversampling", "one-stage natural", "two-stage balanced-natural")
+    networks: tuple[str, ...] = ("multiscale",)
+    width: int = 16
+    stem: int = 2
+    pooling: str = "average"
+    iterations: int = 160
+    batch_size: int = 32
+    learning_rate: float = 0.01
+    weight_decay: float = 1e-4
+    augment: bool = True
+    ensemble: int = 5
+    total: int = 600
+    folds: int = 2
+    source: str = "shapes"
+    source_size: int = 0
+    source_iterations: int = 200
+    related: str = "textures"
+    pretrained: str = ""
+    frozen_first: str = ""
+    frozen_second: str = ""
+    explain: bool = True
+    pictures: int = 2
+    replicates: int = 1
+    first_replicate: int = 0
+    precision: str = "fp32"
+
+    def validate(self) -> None:
+        """Raise `UserError` for a value that cannot be run."""
+        for name in self.arms:
+            if name not in ARMS:
+                raise UserError(f"arms: {name!r} is unknown; there are {', '.join(ARMS)}")
+            if self.pretrained and name.startswith(("one-stage", "scratch")):
+                raise UserError(
+                    f"arms: {name!r} is no arm of its own with pretrained {self.pretrained!r}, where all start from "
+                    "ImageNet; baseline and oversampling also give the rows of one stage"
+                )
+        for rho in self.ratios:
+            if not rho >= 1:
+                raise UserError(f"ratios: {rho!r} is no ratio of normal images to defects; expected at least 1")
+        for name in self.networks:
+            if name != "resnet10":
+                kernels_of(name)
+            elif self.pretrained:
+                raise UserError("networks: 'resnet10' takes images, not maps of a pretrained trunk; leave one out")
+        ones = ("width", "stem", "batch_size", "ensemble", "source_iterations", "replicates")
+        least = dict.fromkeys(ones, 1) | {"iterations": 2, "folds": 2}
+        least |= dict.fromkeys(("image_size", "source_size", "total", "pictures", "first_replicate"), 0)
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise UserError(f"{name}: {getattr(self, name)}; expected at least {smallest}")
+        for count in self.few:
+            if count < 1:
+                raise UserError(f"few: {count}; expected at least 1 defect")
+        if not self.learning_rate > 0 or not self.weight_decay >= 0:
+            raise UserError(
+                f"learning_rate {self.learning_rate}, weight_decay {self.weight_decay}: expected a positive rate, and "
+                "a decay of at least 0"
+            )
+        if self.pooling not in POOLING:
+            raise UserError(f"pooling: {self.pooling!r}; expected one of {', '.join(POOLING)}")
+        if self.precision not in PRECISIONS:
+            raise UserError(f"precision: {self.precision!r}; expected one of {', '.join(PRECISIONS)}")
+
+
+@dataclass(frozen=True)
+class Cell(BaseCell):
+    """One arm on one training set (see `Parameters` for the fields); what an arm does not use stays at its default."""
+
+    image_size: int = 0
+    imbalance: str = "ratio"  # ratio, few or natural
+    rho: float | None = None
+    few: int = 0
+    arm: str = "baseline"
+    network: str = "multiscale"
+    width: int = 32
+    stem: int = 2
+    pooling: str = "average"
+    iterations: int = 0
+    batch_size: int = 32
+    learning_rate: float = 0.01
+    weight_decay: float = 1e-4
+    augment: bool = True
+    ensemble: int = 1
+    total: int = 0
+    folds: int = 2
+    source: str = ""
+    source_size: int = 0
+    source_iterations: int = 0
+    related: str = ""
+    pretrained: str = ""
+    frozen_first: str = ""
+    frozen_second: str = ""
+    explain: bool = False
+    pictures: int = 0
+    precision: str = "fp32"
+
+    @property
+    def plan(self) -> Arm:
+        """What the arm does."""
+        return ARMS[self.arm]
+
+    @property
+    def binary(self) -> bool:
+        """Whether defects are one class."""
+        return self.imbalance != "natural"
+
+
+def cells(parameters: Parameters) -> list[Cell]:
+    """Replicate by replicate, so that a run cut short is balanced."""
+    p = parameters
+    settings = [("ratio", float(rho), 0) for rho in p.ratios] + [("few", None, few) for few in p.few]
+    settings += [("natural", None, 0)] if p.natural else []
+    return [
+        Cell(
+            dataset=p.dataset, replicate=replicate, image_size=p.image_size, imbalance=kind, rho=rho, few=few, arm=arm,
+            network=network, width=p.width, stem=0 if p.pretrained else p.stem, pooling=p.pooling,
+            pretrained=p.pretrained, iterations=p.iterations, batch_size=p.batch_size, learning_rate=p.learning_rate,
+            weight_decay=p.weight_decay, augment=p.augment and not p.pretrained,
+            ensemble=p.ensemble if ARMS[arm].ensemble else 1, total=p.total, folds=p.folds, precision=p.precision,
+            frozen_first=p.frozen_first, frozen_second=p.frozen_second, explain=p.explain,
+            pictures=p.pictures if p.explain and replicate == 0 else 0, **_start(p, ARMS[arm]),
+        )
+        for replicate in range(p.first_replicate, p.first_replicate + p.replicates)
+        for (kind, rho, few), network, arm in product(settings, p.networks, p.arms)
+    ]  # fmt: skip
+
+
+def _start(p: Parameters, arm: Arm) -> dict:
+    """The fields of a cell that say where its weights come from."""
+    related = {"related": p.related} if arm.start == "related" else {}
+    if arm.start == "scratch" or p.pretrained:
+        return related
+    return related | {"source": p.source, "source_size": p.source_size, "source_iterations": p.source_iterations}
+
+
+def group(cell: Cell) -> tuple | None:
+    """Cells that start from the same pre-trained network, or look at the same maps."""
+    if not cell.source and not cell.related:
+        return (cell.dataset, cell.image_size, cell.pretrained) if cell.pretrained else None
+    network = (cell.network, cell.width, cell.stem, cell.pooling, cell.pretrained)
+    return (cell.replicate, *network, cell.source, cell.source_size, cell.source_iterations, cell.related)
+
+
+def seeds(cell: Cell, member: int = 0) -> dict[str, int]:
+    """Separate seeds, by what they decide.
+
+    Split and kept images depend on the replicate alone: arms, ratios and networks share them, and training sets are
+    nested in the ratio. Initial weights, order, dropout and augmentation are shared by the arms of one training set.
+    Members of an ensemble differ in all but the split and the kept images.
+    """
+    place = (cell.replicate, cell.imbalance, cell.rho, cell.few)
+    run = (*place, member) if member else place
+    return {
+        "seed_split": seed("split", cell.replicate),
+        "seed_subset": seed("subset", cell.replicate),
+        "seed_resampling": seed("resampling", *run),
+        "seed_init": seed("init", *run),
+        "seed_order": seed("order", *run),
+        "seed_dropout": seed("dropout", *run),
+        "seed_augmentation": seed("augmentation", *run),
+    }
+
+
+@cache
+def pool_of(context: Context, dataset: str, image_size: int) -> Pool:
+    """All images of a data set, once a process."""
+    return pool(context.data(dataset, image_size))
+
+
+@cache
+def weights_of(context: Context, pretrained: str) -> dict[str, np.ndarray]:
+    """The weights of the ImageNet trunk; `UserError` if they cannot be had."""
+    return mobilenet_weights.load(pretrained, context.options.weights, offline=context.options.offline)
+
+
+def parts(cell: Cell, context: Context) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in the pool of the cell's imbalanced training set, and of its test set.
+
+    Raises
+    ------
+    UserError
+        If the data cannot give them.
+    """
+    images = pool_of(context, cell.dataset, cell.image_size)
+    chance = seeds(cell)
+    train, test = divide(images, cell.folds, chance["seed_split"])
+    if cell.imbalance == "natural":
+        return train, test
+    labels = images.targets(binary=True)[train]
+    counts = defect_counts(np.bincount(labels, minlength=2), cell.rho or 0.0, cell.few, cell.total)
+    return train[imbalance.subsample(labels, counts, chance["seed_subset"])], test
+
+
+def check(cells: list[Cell], context: Context) -> None:
+    """Raise `UserError` if a cell cannot be run on its data; before any training."""
+    for cell in cells:
+        images = pool_of(context, cell.dataset, cell.image_size).images
+        sizes = {cell.dataset: images.shape[1:3]}
+        for name, size in ((cell.source, cell.source_size), (cell.related, cell.image_size)):
+            if name:
+                sizes[name] = context.data(name, size)[0].images.shape[1:3]
+        least = least_size(cell.network, cell.stem)
+        if cell.pretrained:
+            weights_of(context, cell.pretrained)
+        for name, (height, width) in sizes.items():
+            if height != width or height < least:
+                raise UserError(
+                    f"{name}: images of {height} x {width}; {cell.network} with stem {cell.stem} takes square ones of "
+                    f"at least {least} x {least} (image_size and source_size resize them)"
+                )
+        if cell.dataset in (cell.source, cell.related):
+            raise UserError(f"{cell.dataset} is source or related task of itself; name another set as source, related")
+        build = builder(cell.network, 2, 1, cell.width, cell.stem, cell.pooling)
+        for frozen in (cell.frozen_first, cell.frozen_second):
+            trainable(build, frozen)
+        parts(cell, context)
+
+
+def parameter_count(cell: Cell, context: Context) -> int:
+    """Trainable parameters of the cell's network on its data, without a pretrained trunk."""
+    channels = MAPS if cell.pretrained else pool_of(context, cell.dataset, cell.image_size).images.shape[-1]
+    build = builder(cell.network, 2, channels, cell.width, cell.stem, cell.pooling)
+    return networks.n_parameters(build(torch.Generator()))
+
+
+def run(cells: list[Cell], context: Context) -> Iterator[Result]:
+    """Train the cells and evaluate each; see `multiscale_transfer_training`."""
+    # Imported here, because that module builds on this one.
+    from common.studies import multiscale_transfer_training
+
+    yield from multiscale_transfer_training.run(cells, context)
