@@ -22,6 +22,8 @@ from common import jobs, paths
 # Seconds a notebook cell may take: far more than any needs, so that a hanging kernel ends some day.
 TIMEOUT = {"demo": 1800, "reduced": 3 * 86400, "paper": 14 * 86400}
 GRACE = 3600  # after a time budget is used up, for what had begun
+#: Options that reach a run by its environment: the page shows parameters, not whose files these are.
+PRIVATE = {"data": "IMBALANCE_DATA", "weights": "IMBALANCE_WEIGHTS"}
 _ANSI = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 
 
@@ -65,7 +67,7 @@ def settled(job: jobs.Job) -> bool:
         made = page(job).stat().st_mtime
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         return False
-    asked = {name: value for name, value in {**job.options, **job.parameters}.items() if name != "data"}
+    asked = {name: value for name, value in {**job.options, **job.parameters}.items() if name not in PRIVATE}
     before.pop("time_budget", None)
     store = job.study.store
     source = (path for path in (paths.ROOT / "common").rglob("*") if path.is_file() and path.suffix != ".pyc")
@@ -81,7 +83,7 @@ def start(job: jobs.Job, slots: int, seconds: float = math.inf) -> Started:
     executed.parent.mkdir(parents=True, exist_ok=True)
     executed.unlink(missing_ok=True)  # else the traceback of an earlier run could be taken for this one's
     options = jobs.with_budget(job, seconds)
-    environment = _environment(slots, options.pop("data", None))
+    environment = _environment(slots, {name: options.pop(name, "") for name in PRIVATE})
     content = {
         "notebook": str(job.paper.notebook),
         "executed": str(executed),
@@ -103,7 +105,7 @@ def start(job: jobs.Job, slots: int, seconds: float = math.inf) -> Started:
     return Started(job, process, time.monotonic())
 
 
-def _environment(slots: int, data: str | None) -> dict[str, str]:
+def _environment(slots: int, private: dict[str, str]) -> dict[str, str]:
     environment = {
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # the debugger's warning about frozen modules in every log
@@ -114,9 +116,7 @@ def _environment(slots: int, data: str | None) -> dict[str, str]:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
         environment.setdefault(name, threads)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(paths.ROOT), os.environ.get("PYTHONPATH"))))
-    if data:  # not as a parameter: the page shows those, and whose home the data is in is no one's business
-        environment["IMBALANCE_DATA"] = data
-    return environment
+    return environment | {PRIVATE[name]: value for name, value in private.items() if value}
 
 
 def stop(started: list[Started], patience: float = 3.0) -> None:

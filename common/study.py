@@ -65,6 +65,10 @@ class Options:
         """The time budget in seconds; infinite when there is none."""
         return parse_duration(self.time_budget) if self.time_budget else float("inf")
 
+    def weights_path(self) -> str:
+        """The file of pre-trained weights: `weights`, else IMBALANCE_WEIGHTS, else ""."""
+        return self.weights or os.environ.get("IMBALANCE_WEIGHTS", "")
+
     def store_path(self) -> Path:
         """The store's folder: `store`, from the project's root if relative, else IMBALANCE_STORE, else `.store/`."""
         return paths.ROOT / Path(self.store).expanduser() if self.store else paths.store_root()

@@ -355,3 +355,11 @@ def test_last_lines_of_a_log(tmp_path):
     assert execution.last_lines(log, 2) == ["10%|# |", "20%|## |"]
     assert execution.last_lines(log, 9)[:2] == ["one", "two"]
     assert execution.last_lines(tmp_path / "none", 2) == []
+
+
+def test_where_files_lie_reaches_a_run_by_its_environment_alone(monkeypatch):
+    for variable in execution.PRIVATE.values():
+        monkeypatch.delenv(variable, raising=False)
+    environment = execution._environment(1, {"data": "/data", "weights": ""})
+    assert environment["IMBALANCE_DATA"] == "/data" and "IMBALANCE_WEIGHTS" not in environment
+    assert execution._environment(1, {"data": "", "weights": "/w.h5"})["IMBALANCE_WEIGHTS"] == "/w.h5"

@@ -245,3 +245,11 @@ def test_cells_that_share_an_artifact_wait_for_the_first_of_them(tmp_path, monke
 
 def test_curves_of_nothing_measured_are_empty(tmp_path):
     assert make(tmp_path).measured_curves().empty
+
+
+def test_weights_come_from_the_environment_unless_named(monkeypatch):
+    monkeypatch.delenv("IMBALANCE_WEIGHTS", raising=False)
+    assert study.Options().weights_path() == ""
+    monkeypatch.setenv("IMBALANCE_WEIGHTS", "/elsewhere.h5")
+    assert study.Options().weights_path() == "/elsewhere.h5"
+    assert study.Options(weights="mine.h5").weights_path() == "mine.h5"

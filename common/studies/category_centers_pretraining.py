@@ -30,7 +30,7 @@ def pretrained(cell: Cell, context: Context) -> dict[str, torch.Tensor]:
     """
     size = _size(cell, context)
     if cell.pretraining == "imagenet":
-        return imagenet_state(context.options.weights, context.options.offline, size, cell.hidden)
+        return imagenet_state(context.options.weights_path(), context.options.offline, size, cell.hidden)
     source = pretraining_images(cell, context)
     fields = study.pretraining_fields(cell) | {"size": size, "data": source.fingerprint}
     arrays = context.artifact("category_centers-vgg16", fields, lambda: _pretrain(cell, source, context.options.device))

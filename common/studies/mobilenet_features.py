@@ -243,7 +243,7 @@ def weights(pretrained: str, path: str, alpha: float, offline: bool) -> dict[str
 
 def weights_of(cell: Cell, context: Context) -> dict[str, np.ndarray]:
     """The convolutions that the cell starts from."""
-    return weights(cell.pretrained, context.options.weights, cell.alpha, context.options.offline)
+    return weights(cell.pretrained, context.options.weights_path(), cell.alpha, context.options.offline)
 
 
 def check(cells: list[Cell], context: Context) -> None:

@@ -276,7 +276,7 @@ def pool_of(context: Context, dataset: str, image_size: int) -> Pool:
 @cache
 def weights_of(context: Context, pretrained: str) -> dict[str, np.ndarray]:
     """The weights of the ImageNet trunk; `UserError` if they cannot be had."""
-    return mobilenet_weights.load(pretrained, context.options.weights, offline=context.options.offline)
+    return mobilenet_weights.load(pretrained, context.options.weights_path(), offline=context.options.offline)
 
 
 def parts(cell: Cell, context: Context) -> tuple[np.ndarray, np.ndarray]:
