@@ -17,7 +17,7 @@ def results(score, replicates=4, datasets=("dagm_class1",), trunks=("imagenet",)
     """A complete grid; `score(method, rho, network)` is the mean of every measure."""
     rng, rows = np.random.default_rng(0), []
     defaults = {f: getattr(paper.Cell, f) for f in paper.Cell.__dataclass_fields__ if hasattr(paper.Cell, f)}
-    settings = [("ratio", rho, 0) for rho in (1.0, 10.0, 50.0, 100.0)] + [("few", None, 3)]
+    settings = [("ratio", rho, 0) for rho in (1.0, 5.0, 10.0, 25.0, 50.0, 100.0)] + [("few", None, 3)]
     for dataset in datasets:
         for trunk in trunks:
             for replicate in range(replicates):

@@ -126,8 +126,10 @@ def summary(frame: pd.DataFrame) -> str:
     if grid.empty:
         return f"{frame['key'].nunique():,} networks."
     iterations = int(grid["iterations"].max())
+    cells = grid.groupby("replicate")["key"].nunique()
+    whole = int((cells == cells.max()).sum())  # one that is being added has fewer cells
     shortened = f"{iterations:,} of {full:,} iterations" + (" (shortened)" if iterations < full else "")
     return (
         f"{frame['key'].nunique():,} networks; the grid of imbalances on MNIST ran for {shortened} with "
-        f"{grid['replicate'].nunique()} replicates."
+        f"{whole} replicates."
     )
