@@ -12,7 +12,6 @@ from common.studies import multiscale_transfer_figures as figures
 from common.studies.multiscale_transfer_explaining import SIDE, _picture, pictures_of
 from common.studies.multiscale_transfer_protocol import ARMS
 
-
 ALL_RATIOS = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0)
 
 
