@@ -79,7 +79,7 @@ run_tests() {
   }
 
   step "ruff" "$python" -m ruff check .
-  step "unit tests" "$python" -m pytest
+  step "unit tests" "$python" -m pytest -n auto --maxprocesses 4 --dist loadfile
   notebooks=$(find notebooks -maxdepth 1 -name '[0-9]*_*.ipynb' | head -n 1)
   if [[ -n $notebooks ]]; then
     step "notebooks run as they are" "$python" -m pytest --nbval-lax --nbval-cell-timeout=600 notebooks/
