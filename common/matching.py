@@ -159,6 +159,15 @@ def pair(of: pd.DataFrame, against: pd.DataFrame, apart: Iterable[str]) -> tuple
     return pairs.assign(value=pairs["value"] - pairs[other], lost=lost).drop(columns=other), alone
 
 
+def at_defaults(frame: pd.DataFrame, defaults: Mapping[str, object]) -> pd.Series:
+    """Whether each row has these values, bool by row; what is missing was added later, and had its default then."""
+    usual = pd.Series(True, index=frame.index)
+    for name, default in defaults.items():
+        if name in frame:
+            usual &= frame[name].isna() | (frame[name] == default)
+    return usual
+
+
 def covering(rows: pd.DataFrame, setting: list[str], how: list[str]) -> tuple[object, pd.DataFrame, int]:
     """The longest schedule that covers the grid.
 

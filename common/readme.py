@@ -10,7 +10,7 @@ import pandas as pd
 from common import paths, site, tables
 from common.claims import Verdict
 from common.errors import UserError
-from common.papers import PAPERS, Paper
+from common.papers import PAPERS
 
 FIGURE = Path("docs/figures/systematic_study.svg")
 NOT_YET = "not yet measured"
@@ -26,21 +26,22 @@ def blocks(results: Path | None = None) -> dict[str, str]:
     """
     results = results or paths.RESULTS
     ledger = site.ledger(results)
-    return {"papers": _papers(ledger, results), "results": _headlines(ledger, results)}
+    measured = {paper.number: site.summary(paper, results) for paper in PAPERS}
+    return {"papers": _papers(ledger, measured), "results": _headlines(ledger, measured)}
 
 
-def _papers(ledger: pd.DataFrame, results: Path) -> str:
+def _papers(ledger: pd.DataFrame, measured: dict[int, str]) -> str:
     """A row a paper: what was measured, and how its claims fared."""
     lines = ["| | paper | measured | claims |", "| --- | --- | --- | --- |"]
     for paper in PAPERS:
         counts = ledger.loc[ledger["paper"] == paper.number, "verdict"].value_counts()
         counted = ", ".join(f"{counts[name]} {name}" for name in Verdict if counts.get(name))
-        measured = site.summary(paper, results) or NOT_YET
-        lines.append(f"| {paper.number} | {paper.authors}, *{paper.title}* | {measured} | {counted or '-'} |")
+        what = measured[paper.number] or NOT_YET
+        lines.append(f"| {paper.number} | {paper.authors}, *{paper.title}* | {what} | {counted or '-'} |")
     return "\n".join(lines) + "\n"
 
 
-def _headlines(ledger: pd.DataFrame, results: Path) -> str:
+def _headlines(ledger: pd.DataFrame, measured: dict[int, str]) -> str:
     """The claims that their files call headlines, as far as they were measured, by paper."""
     headline = ledger["headline"].astype(bool) & (ledger["verdict"] != Verdict.NO_DATA)
     lines = []
@@ -48,7 +49,7 @@ def _headlines(ledger: pd.DataFrame, results: Path) -> str:
         shown = ledger[headline & (ledger["paper"] == paper.number)]
         if shown.empty:
             continue
-        lines += [f"**Paper {paper.number}**: {site.summary(paper, results)}", ""]
+        lines += [f"**Paper {paper.number}**: {measured[paper.number]}", ""]
         if paper.stem == FIGURE.stem:
             alt = "Multi-class ROC AUC over the imbalance ratio, by method and fraction of minority classes"
             lines += [f"![{alt}]({FIGURE})", ""]
@@ -69,7 +70,7 @@ def figure(results: Path | None = None):
     from common.studies import systematic_study as study
     from common.studies import systematic_study_figures as show
 
-    frame = site.measured(Paper(4, study.STEM, "", "", None), results or paths.RESULTS)
+    frame = site.measured(next(paper for paper in PAPERS if paper.stem == study.STEM), results or paths.RESULTS)
     return show.figures(study.main_rows(frame[frame["dataset"] == "mnist"])).get("3") if len(frame) else None
 
 

@@ -255,3 +255,18 @@ def require(frame: pd.DataFrame, columns: Iterable[str], name: str) -> None:
 def _label(name) -> str:
     """A column's name as a heading."""
     return SYMBOLS.get(name, str(name).replace("_", " "))
+
+
+def cost(frame: pd.DataFrame, by: list[str], unit: str = "network") -> pd.DataFrame:
+    """Cells, of them diverged, and training time, by these columns; `unit` is what a cell is called.
+
+    Time is that of the cell itself: of one process with one thread on a CPU, a share of the group's on a GPU.
+    """
+    cells = frame.drop_duplicates("key").assign(diverged=lambda rows: rows["status"] != "ok")
+    rows = cells.groupby(by, as_index=False).agg(
+        cells=("key", "size"),
+        diverged=("diverged", "sum"),
+        hours=("train_seconds", lambda seconds: seconds.sum() / 3600),
+        median=("train_seconds", "median"),
+    )
+    return rows.rename(columns={"cells": f"{unit}s", "median": f"seconds a {unit} (median)"})

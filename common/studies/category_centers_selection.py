@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from common.matching import covering
+from common.matching import at_defaults, covering
 from common.published_numbers import published
 
 #: Fields of a cell that the paper does not vary, at their defaults.
@@ -30,12 +30,7 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
     nearest to the paper (ImageNet, 224 pixels).
     """
     frame = frame.reindex(columns=[*frame, *(column for column in COLUMNS if column not in frame)])
-    usual = pd.Series(True, index=frame.index)
-    for name, default in USUAL.items():
-        if name in frame:
-            # Missing where the field was added later: then it had its default.
-            usual &= frame[name].isna() | (frame[name] == default)
-    frame = frame[usual & (frame["imbalance"] != "own")]
+    frame = frame[at_defaults(frame, USUAL) & (frame["imbalance"] != "own")]
     vgg = frame["network"] == "vgg16"
     parts = [frame[~vgg]]
     for _, rows in frame[vgg].groupby("dataset"):

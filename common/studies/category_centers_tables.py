@@ -260,11 +260,6 @@ def training_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def cost(frame: pd.DataFrame) -> pd.DataFrame:
-    """Networks and training time by network, data set, device and schedule; on a CPU of one process with one thread."""
-    cells = frame.drop_duplicates("key")
-    found = cells.groupby(["network", "dataset", "device", "iterations", "count_scale"], as_index=False).agg(
-        networks=("key", "size"),
-        hours=("train_seconds", lambda seconds: seconds.sum() / 3600),
-        median=("train_seconds", "median"),
-    )
-    return found.rename(columns={"median": "seconds a network (median)"})
+    """Networks and their cost (`tables.cost`) by network, data set, device and schedule."""
+    by = ["network", "dataset", "device", "iterations", "count_scale"]
+    return tables.cost(frame, by).drop(columns="diverged")

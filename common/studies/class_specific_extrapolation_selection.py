@@ -6,6 +6,7 @@ import dataclasses
 
 import pandas as pd
 
+from common.matching import at_defaults
 from common.studies.class_specific_extrapolation_protocol import Cell
 
 #: Fields in which runs of the paper's own setting may differ; the width of the head is not stated, and figures and
@@ -16,12 +17,7 @@ USUAL = {field.name: field.default for field in dataclasses.fields(Cell) if fiel
 
 def selected(frame: pd.DataFrame) -> pd.DataFrame:
     """Of measured rows, those of the paper's own setting; any other is an experiment of its own."""
-    usual = pd.Series(True, index=frame.index)
-    for name, default in USUAL.items():
-        if name in frame:
-            # Missing where the field was added later: then it had its default.
-            usual &= frame[name].isna() | (frame[name] == default)
-    return frame[usual]
+    return frame[at_defaults(frame, USUAL)]
 
 
 def main_rows(frame: pd.DataFrame, ablation: bool = False) -> pd.DataFrame:

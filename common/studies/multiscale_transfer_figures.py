@@ -238,15 +238,8 @@ def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
 
 
 def cost(frame: pd.DataFrame) -> pd.DataFrame:
-    """Networks, of them diverged, and training time, by data set, device, network and arm."""
-    cells = frame.drop_duplicates("key").assign(diverged=lambda rows: rows["status"] != "ok")
-    rows = cells.groupby(["dataset", "device", "network", "arm"], as_index=False).agg(
-        cells=("key", "size"),
-        diverged=("diverged", "sum"),
-        hours=("train_seconds", lambda seconds: seconds.sum() / 3600),
-        median=("train_seconds", "median"),
-    )
-    return rows.rename(columns={"median": "seconds a cell (median)"})
+    """Cells and their cost (`tables.cost`) by data set, device, network and arm."""
+    return tables.cost(frame, ["dataset", "device", "network", "arm"], "cell")
 
 
 def arms() -> pd.DataFrame:

@@ -197,15 +197,5 @@ def gains_by_schedule(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def cost(frame: pd.DataFrame) -> pd.DataFrame:
-    """Networks, of them diverged, and training time, by data set, device, schedule and sampler.
-
-    Time is that of the network itself: of one process with one thread on a CPU, a share of the group's on a GPU.
-    """
-    cells = frame.drop_duplicates("key").assign(diverged=lambda rows: rows["status"] != "ok")
-    rows = cells.groupby(["dataset", "device", "iterations", "sampler"], as_index=False).agg(
-        networks=("key", "size"),
-        diverged=("diverged", "sum"),
-        hours=("train_seconds", lambda seconds: seconds.sum() / 3600),
-        median=("train_seconds", "median"),
-    )
-    return rows.rename(columns={"median": "seconds a network (median)"})
+    """Networks and their cost (`tables.cost`) by data set, device, schedule and sampler."""
+    return tables.cost(frame, ["dataset", "device", "iterations", "sampler"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from common.matching import covering
+from common.matching import at_defaults, covering
 from common.studies.systematic_study_protocols import FULL_ITERATIONS, PROTOCOLS, network_of
 
 #: Fields of a cell that the paper does not vary, at their defaults.
@@ -87,11 +87,7 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
     A smaller width, fewer images a class or another network for a data set are experiments of their own, and must not
     stand among the replicates.
     """
-    usual = pd.Series(True, index=frame.index)
-    for name, default in USUAL.items():
-        if name in frame:
-            # Missing where the field was added later: then it had its default.
-            usual &= frame[name].isna() | (frame[name] == default)
+    usual = at_defaults(frame, USUAL)
     usual &= frame["network"] == frame["dataset"].map(network_of)
     return chosen(frame[usual])
 
