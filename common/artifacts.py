@@ -1,11 +1,13 @@
 """Costly intermediate arrays, made once: features of a pre-trained network, a backbone that several cells share.
 
 An artifact is a folder of `.npy` files under `<store>/artifacts/`. It is no result: it can be deleted at any time and
-is made anew when next asked for.
+is made anew when next asked for. A lock spares the work of making it twice; that it is whole rests on the renaming of a
+finished folder alone, so a network file system without locks between hosts only costs time.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -47,10 +49,24 @@ def artifact(
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.with_suffix(".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # released by the system when the process dies
+            alone = _locked(lock)
+            if alone:  # whoever began this folder and has not finished it is dead
+                for left_behind in folder.parent.glob(f".{folder.name}-*"):
+                    shutil.rmtree(left_behind, ignore_errors=True)
             if not folder.exists():
                 _write(folder, make(), content)
     return {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
+
+
+def _locked(file) -> bool:
+    """Wait for the file's lock, which the system releases when its holder dies; False where there are no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        return False
+    return True
 
 
 def _write(folder: Path, arrays: Mapping[str, np.ndarray], content: str) -> None:
@@ -67,6 +83,11 @@ def _write(folder: Path, arrays: Mapping[str, np.ndarray], content: str) -> None
                 os.fsync(file.fileno())
         (temporary / "fields.json").write_text(content)
         temporary.chmod(0o755)
-        os.rename(temporary, folder)
+        try:
+            os.rename(temporary, folder)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            # Another host made the same in the meantime, behind a lock that did not reach this one: theirs will do.
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

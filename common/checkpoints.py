@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -55,15 +56,23 @@ class Checkpoint:
         return self._path is not None and time.monotonic() - self._last >= EVERY
 
     def save(self, state: dict) -> None:
-        """Write the state, whole or not at all."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(f".{os.getpid()}")
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self._path)
+        """Write the state, whole or not at all; where it cannot be written, training goes on without."""
         self._last = time.monotonic()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    torch.save(state, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, self._path)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+        except (OSError, RuntimeError) as error:  # torch's writer has errors of its own for a full disk
+            reason = str(error).splitlines()[0]
+            warnings.warn(f"checkpoint {self._path}: {reason}; training goes on without", RuntimeWarning, stacklevel=3)
 
     def clear(self) -> None:
         """Remove it: the training has ended."""

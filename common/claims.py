@@ -62,8 +62,8 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
     Returns
     -------
     DataFrame
-        One row per claim: id, statement, where, test, metric, direction, n (replicates), cells (per replicate), effect,
-        low, high, value, margin, verdict, verdict_note, note.
+        One row per claim: id, statement, where, test, metric, direction, over, scale, n (replicates), cells (per
+        replicate), effect, low, high, value, margin, verdict, verdict_note, note.
 
     Raises
     ------
@@ -80,7 +80,8 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
 
 
 _COLUMNS = (
-    "id statement where test metric direction n cells effect low high value margin verdict verdict_note note".split()
+    "id statement where test metric direction over scale n cells effect low high value margin verdict verdict_note "
+    "note".split()
 )
 
 

@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--weights", metavar="FILE", help="pretrained weights")
     p.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where networks train")
     p.add_argument("--jobs", type=int, default=1, metavar="N", help="notebooks at once, sharing the cores")
-    p.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler (not in this version)")
+    p.add_argument("--scheduler", metavar="ADDRESS", help="run the cells on this Dask cluster; local: one here")
     p.add_argument("--time-budget", default="", metavar="90m", help="for all runs of this start together")
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a notebook parameter (repeat)")
     p.add_argument("--no-notebook", action="store_true", help="run the cells in this process; no pages")
@@ -77,8 +77,6 @@ def parse(argv: list[str]) -> tuple[str, str | None, argparse.Namespace]:
         raise UserError(f"{word}: {rest[-1]!r} is one word too many")
     if len(rest) < WORDS[word]:
         raise UserError(f"{word}: which file? For example `{word} results.zip`")
-    if arguments.scheduler is not None:
-        raise UserError("--scheduler: distribution over Dask is not in this version; --jobs uses this machine's cores")
     if arguments.jobs < 1:
         raise UserError(f"--jobs {arguments.jobs}: expected at least 1")
     if arguments.jobs > 1 and arguments.no_notebook:

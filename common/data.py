@@ -291,6 +291,12 @@ def _part(cache: Path, name: str, split: str, whole: Source, fit: Fit, share: fl
 
     def read() -> Rows:
         entry = fetch(cache, name, "all", whole, fit)
+        for label, count in enumerate(np.bincount(entry.labels, minlength=len(entry.classes))):
+            if count < 2:
+                raise UserError(
+                    f"{name}: class {entry.classes[label]!r} has one image; train and test are parts of what is there, "
+                    "so every class needs at least two"
+                )
         train = splitting.train_part(entry.images, entry.labels, entry.groups, share)
         rows = [
             Row(

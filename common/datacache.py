@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 import warnings
@@ -102,7 +103,10 @@ def _key(name: str, split: str, source: Source, fit: Fit) -> str:
         stats = [(path, os.stat(path)) for path in source.files]
     except OSError as error:
         raise UserError(f"{name}: cannot read {error.filename} ({error.strerror})") from None
-    parts = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+    for path, status in stats:
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise UserError(f"{name}: {path} is no regular file; remove it")
+    parts = [(path, status.st_size, status.st_mtime_ns) for path, status in stats]
     text = json.dumps([CACHE_FORMAT, name, split, source.version, fit.kind, fit.channels, fit.size, fit.native, parts])
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -74,6 +74,10 @@ def resolve(fit: Fit, rows: Iterable[Row]) -> Fit:
     return replace(fit, channels=fit.channels or (1 if grey else 3), native=first if fit.kind == "exact" else None)
 
 
+def _too_many() -> str:
+    return f"more than {Image.MAX_IMAGE_PIXELS} pixels"
+
+
 def _by(shape: tuple[int, int]) -> str:
     return f"{shape[0]} x {shape[1]}"
 
@@ -83,7 +87,7 @@ def _open_image(data: bytes | str, where: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=FORMATS)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise UserError(f"{where}: image refused, more than {Image.MAX_IMAGE_PIXELS} pixels") from None
+        raise UserError(f"{where}: image refused, {_too_many()}; remove it or make it smaller") from None
     except Exception as error:
         raise UserError(f"{where}: not an image that can be decoded ({_reason(error)})") from None
     if image.mode.startswith(("I", "F")):
@@ -109,9 +113,12 @@ def _decode_image(data: bytes | str | np.ndarray, where: str, mode: str) -> Imag
 def decode(row: Row, fit: Fit, with_mask: bool) -> tuple[np.ndarray, np.ndarray | None]:
     """Pixels (H x W x C uint8) and mask (H x W bool) of one row, in the shape `fit` asks for."""
     image = _decode_image(row.image, row.where, "L" if fit.channels == 1 else "RGB")
-    if fit.kind == "exact" and (image.height, image.width) != fit.native:
-        shape = _by((image.height, image.width))
-        raise UserError(f"{row.where}: image is {shape}, expected {_by(fit.native)}")
+    shape = (image.height, image.width)
+    if fit.kind == "exact" and shape != fit.native:
+        raise UserError(f"{row.where}: image is {_by(shape)}, expected {_by(fit.native)}")
+    if fit.kind == "pad" and max(shape) ** 2 > (Image.MAX_IMAGE_PIXELS or float("inf")):
+        # PIL counts the pixels that are there; a thin image has few, its square has not.
+        raise UserError(f"{row.where}: image refused, {_by(shape)} padded to a square has {_too_many()}; crop it")
     mask = None
     if with_mask and row.mask is not None:
         mask = _decode_image(row.mask, row.where + " (mask)", "L")

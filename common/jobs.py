@@ -49,7 +49,7 @@ class Replication:
     def title(self) -> str:
         """The paper's title; the stem's words where it is no paper's."""
         titles = {paper.stem: paper.title for paper in PAPERS}
-        return titles.get(self.stem, self.stem.replace("_", " "))
+        return titles.get(self.stem, self.stem.replace("_", " ").capitalize())
 
     def module(self) -> ModuleType | None:
         """Its study, imported."""
@@ -57,7 +57,10 @@ class Replication:
 
 
 def replications(with_notebook: bool) -> list[Replication]:
-    """All papers by number; those with a notebook, or those with a study module."""
+    """All papers by number; those with a notebook, or those with a study module.
+
+    A notebook without a study, such as the overview, shows what the others measured, so it comes last.
+    """
     import common.studies
 
     notebooks = {}
@@ -70,7 +73,7 @@ def replications(with_notebook: bool) -> list[Replication]:
         found = [Replication(number, stem, path, modules.get(stem)) for stem, (number, path) in notebooks.items()]
     else:
         found = [Replication(p.number, p.stem, None, modules[p.stem]) for p in PAPERS if p.stem in modules]
-    return sorted(found, key=lambda paper: (paper.number, paper.stem))
+    return sorted(found, key=lambda paper: (paper.study is None, paper.number, paper.stem))
 
 
 def select(there_are: list[Replication], only: list[str]) -> list[Replication]:
@@ -128,9 +131,12 @@ def plan(profile: str, arguments: argparse.Namespace) -> list[Job]:
     options = _options(profile, arguments)
     chosen = select(replications(not arguments.no_notebook), arguments.only)
     found = []
-    for paper in chosen:
-        kinds = parameter_types(paper)
-        values = {name: grids.parse_value(text, kinds.get(name)) for name, text in overrides}
+    types = {paper: parameter_types(paper) for paper in chosen}
+    of_cells = {name for paper, kinds in types.items() if paper.study for name in kinds}
+    for paper, kinds in types.items():
+        # What is meant for cells passes by a notebook that has none.
+        asked = [one for one in overrides if paper.study or one[0] in kinds or one[0] not in of_cells]
+        values = {name: grids.parse_value(text, kinds.get(name)) for name, text in asked}
         values = grids.check(values, kinds, f"--set: {paper}")
         runs = grids.expand(profile, paper.stem, values, notebooks_root())
         if not runs and profile == "demo":
@@ -177,17 +183,19 @@ def _options(profile: str, arguments: argparse.Namespace) -> dict[str, Any]:
         if not Path(arguments.data).expanduser().is_dir():
             raise UserError(f"--data {arguments.data}: no such folder; expected one with a subfolder per data set")
         options["data"] = str(paths.data_root(arguments.data))
+    store = paths.store_root(arguments.store)
+    if store.exists() and not store.is_dir():
+        raise UserError(f"--store {store}: is a file; expected a folder")
+    if not arguments.dry_run and not _can_be_written(store):
+        raise UserError(f"--store {store}: cannot be written; expected a folder where results can be kept")
     if arguments.store or os.environ.get("IMBALANCE_STORE"):
-        store = paths.store_root(arguments.store)
-        if store.exists() and not store.is_dir():
-            raise UserError(f"--store {store}: is a file; expected a folder")
         # Inside the project a relative path: pages show their parameters, and no page should show whose home it was.
         options["store"] = str(store.relative_to(paths.ROOT) if store.is_relative_to(paths.ROOT) else store)
     if arguments.weights:
         if not Path(arguments.weights).expanduser().is_file():
             raise UserError(f"--weights {arguments.weights}: no such file")
         options["weights"] = str(Path(arguments.weights).expanduser().resolve())
-    if arguments.device != "cpu":
+    if arguments.device != "cpu" and not arguments.scheduler:  # the workers' device is not this machine's
         options["device"] = arguments.device
     if arguments.offline or arguments.dry_run:
         options["offline"] = True  # a dry run starts no download either
@@ -196,6 +204,12 @@ def _options(profile: str, arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.jobs > 1:
         options["workers"] = max(1, cores() // arguments.jobs)
     return options
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Whether files can be made in a folder, or the folder itself where it is not there yet."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def cores() -> int:
@@ -239,6 +253,13 @@ def build(paper: Replication, run: str, profile: str, parameters: dict, options:
     fields = grids.field_types(module.Parameters)
     cells = study.Run(module, {name: value for name, value in parameters.items() if name in fields}, options)
     return Job(paper, run, profile, parameters, options, cells)
+
+
+def unrefreshed(job: Job) -> Job:
+    """The same job without --refresh: for what was measured anew just now."""
+    options = {name: value for name, value in job.options.items() if name != "refresh"}
+    same = build(job.paper, job.run, job.profile, job.parameters, options)
+    return replace(same, last=job.last, optional=job.optional)
 
 
 def check_data(run: Any) -> None:

@@ -10,6 +10,7 @@ import csv
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NoReturn
 
 from common.datacache import Rows, Source
 from common.decoding import Row
@@ -44,19 +45,36 @@ def _source(
 
 def _subfolders(folder: Path) -> list[str]:
     """Sorted, without hidden ones (.ipynb_checkpoints and its like are no class)."""
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        _refuse(error)
 
 
 def _images_below(folder: Path) -> list[str]:
-    """Image files anywhere below `folder`, sorted, links followed, hidden ones left out, as torchvision does."""
+    """Image files anywhere below `folder`, sorted, links followed, hidden ones left out, as torchvision does.
+
+    Raises
+    ------
+    UserError
+        For a folder that cannot be read, whose images would be missed, and for a link to a folder that holds it, by
+        which images would be found again and again.
+    """
     found = []
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        for link in (os.path.join(parent, name) for name in folders if os.path.islink(os.path.join(parent, name))):
+            if Path(parent).resolve().is_relative_to(Path(link).resolve()):
+                raise UserError(f"{link}: this link leads back to a folder that holds it; remove it")
         found += [
             os.path.join(parent, name) for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")
         ]
     return sorted(found)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise UserError(f"{error.filename}: cannot be read ({error.strerror}); change its permissions or remove it")
 
 
 # ---- ImageFolder -----------------------------------------------------------------------------------------------------
@@ -89,6 +107,8 @@ def _image_folder(folder: Path) -> Source:
     classes = _subfolders(folder)
     if not classes:
         raise UserError(f"{folder}: no class folders; expected one subfolder of images per class")
+    if len(classes) == 1:
+        raise UserError(f"{folder}: only one class folder, {classes[0]!r}; expected one each for two or more")
     return _source(classes, [(path, i) for i, name in enumerate(classes) for path in _images_below(folder / name)])
 
 

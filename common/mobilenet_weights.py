@@ -48,8 +48,13 @@ def read(path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise UserError(f"weights {path}: no such file; expected Keras' MobileNet as .weights.h5, .h5 or .npz")
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+        except Exception as error:  # a damaged file raises whatever its bytes happen to say
+            raise UserError(
+                f"weights {path}: not an archive of plain arrays ({_reason(error)}); copy it again"
+            ) from None
     elif path.suffix == ".h5":
         arrays = _read_h5(path)
     else:
@@ -71,8 +76,12 @@ def _read_h5(path: Path) -> dict[str, np.ndarray]:
     try:
         with h5py.File(path) as file:
             return _keras_3(file["layers"]) if "layers" in file else _keras_2(file)
-    except (OSError, KeyError) as error:
-        raise UserError(f"weights {path}: not a file of MobileNet's weights ({error})") from error
+    except Exception as error:  # a damaged file, or one of another network
+        raise UserError(f"weights {path}: not a file of MobileNet's weights ({_reason(error)})") from None
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _keras_3(layers) -> dict[str, np.ndarray]:
@@ -186,6 +195,11 @@ def load(which: str, path: str = "", *, alpha: float = 1.0, offline: bool = Fals
             raise UserError(f"weights {path}: their digest is {found}, not {which}; to use them set pretrained={found}")
     if weights["conv1/kernel"].shape[-1] != int(32 * alpha):
         raise UserError(f"alpha {alpha}: the weights are for {weights['conv1/kernel'].shape[-1] / 32:g}")
+    for name, array in draw(alpha).items():
+        if weights[name].shape != array.shape:
+            raise UserError(
+                f"weights {path}: {name} is of shape {weights[name].shape}, not {array.shape}; expected MobileNet's"
+            )
     return weights
 
 

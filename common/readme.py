@@ -1,18 +1,18 @@
-"""The README's results: state of the papers, verdicts, figure; from the committed results and never by hand."""
+"""The README's results: figure, state of the papers, verdicts; from the committed results and never by hand."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-import pandas as pd
-
-from common import paths, site, tables
-from common.claims import Verdict
+from common import paths, tables
+from common.claim_words import caveats
 from common.errors import UserError
+from common.ledger import Findings, findings, measured
 from common.papers import PAPERS
 
 FIGURE = Path("docs/figures/systematic_study.svg")
+ALT = "Multi-class ROC AUC over the imbalance ratio, by method and fraction of minority classes"
 NOT_YET = "not yet measured"
 
 
@@ -24,44 +24,45 @@ def blocks(results: Path | None = None) -> dict[str, str]:
     results : Path, optional
         Folder of the measured results (default: the committed ones).
     """
-    results = results or paths.RESULTS
-    ledger = site.ledger(results)
-    measured = {paper.number: site.summary(paper, results) for paper in PAPERS}
-    return {"papers": _papers(ledger, measured), "results": _headlines(ledger, measured)}
+    found = [findings(paper, results) for paper in PAPERS]
+    return {"figure": _figure(found), "papers": _papers(found), "results": _headlines(found)}
 
 
-def _papers(ledger: pd.DataFrame, measured: dict[int, str]) -> str:
+def _figure(found: list[Findings]) -> str:
+    """The figure with what it shows; nothing where its paper was not measured."""
+    one = next(one for one in found if one.paper.stem == FIGURE.stem)
+    if one.frame.empty:
+        return ""
+    caption = f"Figure 3 of paper {one.paper.number}, rerun; bars are 95% intervals. {one.summary}"
+    return f"![{ALT}]({FIGURE})\n\n*{caption}*\n"
+
+
+def _papers(found: list[Findings]) -> str:
     """A row a paper: what was measured, and how its claims fared."""
-    lines = ["| | paper | measured | claims |", "| --- | --- | --- | --- |"]
-    for paper in PAPERS:
-        counts = ledger.loc[ledger["paper"] == paper.number, "verdict"].value_counts()
-        counted = ", ".join(f"{counts[name]} {name}" for name in Verdict if counts.get(name))
-        what = measured[paper.number] or NOT_YET
-        lines.append(f"| {paper.number} | {paper.authors}, *{paper.title}* | {what} | {counted or '-'} |")
+    heads = [f"{mark} {name}" for name, mark in tables.VERDICTS.items()]
+    lines = [f"| | paper | measured | {' | '.join(heads)} |", "| --- | --- | --- |" + " ---: |" * len(heads)]
+    for one in found:
+        counts = one.claims["verdict"].value_counts()
+        counted = " | ".join(str(counts.get(name, 0)) for name in tables.VERDICTS)
+        year = f", {one.paper.year}" if one.paper.year else ""
+        paper = f"**{one.paper.short}** ({one.paper.authors}{year})"
+        lines.append(f"| {one.paper.number} | {paper} | {one.summary or NOT_YET} | {counted} |")
     return "\n".join(lines) + "\n"
 
 
-def _headlines(ledger: pd.DataFrame, measured: dict[int, str]) -> str:
-    """The claims that their files call headlines, as far as they were measured, by paper."""
-    headline = ledger["headline"].astype(bool) & (ledger["verdict"] != Verdict.NO_DATA)
-    lines = []
-    for paper in PAPERS:
-        shown = ledger[headline & (ledger["paper"] == paper.number)]
-        if shown.empty:
-            continue
-        lines += [f"**Paper {paper.number}**: {measured[paper.number]}", ""]
-        if paper.stem == FIGURE.stem:
-            alt = "Multi-class ROC AUC over the imbalance ratio, by method and fraction of minority classes"
-            lines += [f"![{alt}]({FIGURE})", ""]
-        lines += ["| claim | effect [95% interval] | n | verdict |", "| --- | --- | --- | --- |"]
-        lines += [_row(row) for row in shown.to_dict("records")] + [""]
-    return "\n".join(lines).rstrip() + "\n"
+def _headlines(found: list[Findings]) -> str:
+    """The claims that their files call headlines, as far as they were measured."""
+    lines = ["| paper | claim | effect [95% interval] | n | verdict |", "| --- | --- | --- | ---: | --- |"]
+    for one in found:
+        shown = one.claims[one.claims["headline"].astype(bool) & (one.claims["verdict"] != "no data")]
+        lines += [_row(row) for row in shown.to_dict("records")]
+    return "\n".join(lines) + "\n"
 
 
 def _row(claim: dict) -> str:
-    # Without this a claim refuted by networks that diverged would stand beside an effect of nothing.
-    lost = [part for part in claim["verdict_note"].split("; ") if part.startswith("diverged in")]
-    cells = (claim["statement"], tables.verdict_effect(claim), claim["n"], ": ".join([claim["verdict"], *lost]))
+    limits = [limit.split(":")[0] for limit in caveats(claim["verdict_note"])[0].split("; ") if limit]
+    verdict = f"{tables.VERDICTS[claim['verdict']]} {claim['verdict']}" + (f" ({', '.join(limits)})" if limits else "")
+    cells = (claim["paper"], claim["statement"], tables.verdict_effect(claim), claim["n"], verdict)
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
@@ -70,7 +71,7 @@ def figure(results: Path | None = None):
     from common.studies import systematic_study as study
     from common.studies import systematic_study_figures as show
 
-    frame = site.measured(next(paper for paper in PAPERS if paper.stem == study.STEM), results or paths.RESULTS)
+    frame = measured(next(paper for paper in PAPERS if paper.stem == study.STEM), results or paths.RESULTS)
     return show.figures(study.main_rows(frame[frame["dataset"] == "mnist"])).get("3") if len(frame) else None
 
 

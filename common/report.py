@@ -1,16 +1,14 @@
 """From an executed notebook to one HTML page that opens anywhere, also without a network.
 
 nbconvert's own pages fetch MathJax, require.js and fonts. Ours hold everything: formulas are MathML, figures are data,
-there is no script at all, and a content security policy in the page forbids what we might have missed. The index and
-the ledger of claims are in `common.site`.
+there is no script at all, and a content security policy in the page forbids what we might have missed. The pages around
+them, and what all share, are in `common.site`.
 """
 
 from __future__ import annotations
 
 import copy
-import os
 import re
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -20,12 +18,13 @@ from jinja2 import pass_context
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
+from common import pages
 from common.errors import UserError
-from common.site import PROFILES, TEMPLATES, site, stylesheet
+from common.pages import PROFILES
+from common.site import LIMIT, TEMPLATES, shared, site
 
 __all__ = ["LIMIT", "render", "site"]
 
-LIMIT = 3_000_000  # bytes of a page; more is slow on a phone and heavy in git
 WIDGETS = "application/vnd.jupyter.widget-view+json"
 SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]
 PROGRESS = re.compile(r"\d+%\s*\|.*\||\d+it \[\d+:\d+")  # a line of tqdm
@@ -34,6 +33,7 @@ LOADS = {  # what makes a browser fetch: element to attributes
     "img": ("src", "srcset"), "source": ("src", "srcset"), "video": ("src", "poster"), "audio": ("src",),
     "track": ("src",), "input": ("src",), "script": ("src",), "link": ("href",), "iframe": ("src", "srcdoc"),
     "embed": ("src",), "object": ("data",), "image": ("href", "xlink:href"), "use": ("href", "xlink:href"),
+    "base": ("href",), "form": ("action",),
 }  # fmt: skip
 
 
@@ -73,7 +73,8 @@ def render(notebook: Path, page: Path, *, title: str, profile: str) -> Path:
         "profile": profile,
         "meaning": PROFILES[profile],
         "date": _date(content),
-        "css": stylesheet(code=True),
+        "injected": any("injected-parameters" in cell.metadata.get("tags", []) for cell in content.cells),
+        "shared": shared(page.parent.parent, page.name, profile),
     }
     try:
         html, _ = _exporter().from_notebook_node(_prepared(content), resources=resources)
@@ -81,10 +82,11 @@ def render(notebook: Path, page: Path, *, title: str, profile: str) -> Path:
         _check_self_contained(soup)
         _anchor_headings(soup, title)
         _describe_images(soup)
+        _box_tables(soup)
         _check_size(soup, len(str(soup).encode()))
     except UserError as error:
         raise UserError(f"{notebook.name}: {error}") from error
-    _replace(page, str(soup))
+    pages.write(page, str(soup))
     return page
 
 
@@ -212,6 +214,8 @@ def _check_self_contained(soup: BeautifulSoup) -> None:
             raise UserError(f"{_where(element)} has a style that loads something; a page must hold everything")
     for element in soup.find_all(style=ABSENT):
         raise UserError(f"{_where(element)} has a style that loads something; a page must hold everything")
+    for element in soup.select('meta[http-equiv="refresh" i]'):
+        raise UserError(f"{_where(element)} leads to another page by itself; a page must hold everything")
     for element in soup.find_all("script"):
         element.decompose()
 
@@ -256,6 +260,15 @@ def _describe_images(soup: BeautifulSoup) -> None:
             image["alt"] = f"Figure: {' '.join(heading.get_text().removesuffix('#').split())}"
 
 
+def _box_tables(soup: BeautifulSoup) -> None:
+    """A table written in markdown scrolls in a box of its own, as those of `common.tables` do."""
+    for table in soup.select(".cell.text table"):
+        heading = table.find_previous(["h1", "h2", "h3", "h4"])
+        name = " ".join(heading.get_text().removesuffix("#").split())
+        table.wrap(soup.new_tag("div", attrs={"class": "table", "role": "region", "tabindex": "0", "aria-label": name}))
+        table["class"] = "prose"
+
+
 def _check_size(soup: BeautifulSoup, size: int) -> None:
     """Refuse a page above `LIMIT`, naming its heaviest cell."""
     if size > LIMIT:
@@ -269,17 +282,3 @@ def _check_size(soup: BeautifulSoup, size: int) -> None:
 def _where(element: Tag) -> str:
     cell = element if element.has_attr("data-cell") else element.find_parent(attrs={"data-cell": True})
     return "the page" if cell is None else f"cell {cell['data-cell']}"
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write through a temporary file, so that a page is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

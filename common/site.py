@@ -1,38 +1,35 @@
-"""`reports/index.html` and `reports/claims.csv`: every page there is, and every claim with its verdict.
+"""The site around the papers' pages: index, ledger of claims, comparison, and the navigation and style all share.
 
-Both follow from the files found: pages under ``reports/<profile>/``, results under ``reports/results/``, claims under
-``common/published/``. Nothing of the moment is written into them, so that the same files give the same index.
+Everything follows from the files found: pages under ``reports/<profile>/``, results under ``reports/results/``, claims
+and printed numbers under ``common/published/``. Nothing of the moment is written: the same files give the same site.
 """
 
 from __future__ import annotations
 
-import html
-import importlib
-import importlib.util
-import re
+import base64
+import hashlib
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
+from markupsafe import Markup
 
-from common import paths, tables
+from common import pages, tables
+from common.claim_words import caveats, how_tested
+from common.errors import UserError
+from common.ledger import Findings, findings, ledger, measured
 from common.papers import PAPERS, Paper
 
+__all__ = ["ledger", "measured", "shared", "site", "stylesheet"]
+
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-PROFILES = {  # name to what its numbers are worth
-    "demo": "stand-in data, minutes",
-    "reduced": "real data, part of the grid, shortened schedule",
-    "paper": "real data, the full grid and schedule",
-}
 OVERVIEW = "0_overview.html"
-LEDGER = (
-    "paper stem id statement where test metric direction n cells effect low high value margin verdict verdict_note "
-    "note headline"
-).split()
+LIMIT = 3_000_000  # bytes of a page; more is slow on a phone and heavy in git
 
 
 def site(reports: Path | None = None, results: Path | None = None, *, demo: bool = True) -> Path:
-    """Write the index and the ledger again.
+    """Write index, ledger and comparison again, and the navigation and style of all pages.
 
     Parameters
     ----------
@@ -46,53 +43,36 @@ def site(reports: Path | None = None, results: Path | None = None, *, demo: bool
     Returns
     -------
     Path
-        ``<reports>/index.html``; ``claims.csv`` lies beside it.
+        ``<reports>/index.html``; ``ledger.html``, ``claims.csv`` and ``comparison.html`` lie beside it.
 
     Raises
     ------
     UserError
-        If a file of claims or results is not as it should be.
+        If a file of claims or results is not as it should be, or a page is too large.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     from common import jobs
 
     reports = Path(reports) if reports else jobs.reports_root()
-    results = Path(results) if results else paths.RESULTS
     reports.mkdir(parents=True, exist_ok=True)
-    claims = ledger(results)
-    records = claims.to_dict("records")
-    papers = [
-        {
-            "paper": paper,
-            "summary": summary(paper, results),
-            "pages": _pages(reports, paper.page, demo),
-            "verdicts": Counter(row["verdict"] for row in records if row["paper"] == paper.number),
-        }
-        for paper in PAPERS
-    ]
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES / "replication"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    index = reports / "index.html"
-    index.write_text(
-        environment.get_template("site.html.j2").render(
-            papers=papers, overview=_pages(reports, OVERVIEW, demo), ledger=records, profiles=PROFILES,
-            verdicts=list(tables.VERDICTS), badge=tables.verdict, effect=tables.verdict_effect,
-            css=tables.Html(stylesheet()),
-        ),
-        encoding="utf-8", newline="\n",
-    )  # fmt: skip
+    found = [findings(paper, results) for paper in PAPERS]
+    claims = ledger(found)
     claims.drop(columns="headline").to_csv(
         reports / "claims.csv", index=False, float_format="%.6g", lineterminator="\n"
     )
-    return index
+    _write_ledger(reports, claims, demo)
+    _write_comparison(reports, found, demo)
+    for profile in pages.PROFILES:
+        for page in sorted((reports / profile).glob("*.html")):
+            pages.refresh(page, shared(reports, page.name, profile))
+    return _write_index(reports, found, claims, demo)
+
+
+# -- what all pages share ----------------------------------------------------------------------------------------------
 
 
 def stylesheet(code: bool = False) -> str:
     """The style of all pages; `code`: with that of highlighted source, light and dark."""
-    css = (TEMPLATES / "replication" / "page.css").read_text(encoding="utf-8")
+    css = (TEMPLATES / "site" / "page.css").read_text(encoding="utf-8")
     if code:
         from pygments.formatters import HtmlFormatter
 
@@ -102,61 +82,173 @@ def stylesheet(code: bool = False) -> str:
     return css
 
 
-def ledger(results: Path) -> pd.DataFrame:
-    """All claims of all papers with their verdicts, in the order of papers and files."""
-    parts = [_evaluated(paper, results) for paper in PAPERS if (paths.PUBLISHED / f"{paper.stem}_claims.yaml").exists()]
-    return (pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()).reindex(columns=LEDGER)
+def shared(reports: Path, name: str, profile: str) -> dict[str, str]:
+    """What the page `name` of a notebook has between the marks of `pages.refresh`."""
+    return {"style": _style(code=True), "navigation": navigation(reports, name, profile)}
 
 
-def measured(paper: Paper, results: Path) -> pd.DataFrame:
-    """Rows of a paper's measured results that count; empty where there are none."""
-    from common import study
-    from common.store import Store
+def navigation(reports: Path, current: str, profile: str = "", demo: bool = False) -> str:
+    """Links to all parts of the site, the current one marked.
 
-    module = _study(paper, results)
-    return pd.DataFrame() if module is None else study.measured(module, Store(results / "no-store", results))
+    Parameters
+    ----------
+    reports : Path
+    current : str
+        File name of the page that it stands on.
+    profile : str
+        The folder of that page; "": it lies in `reports` itself. Links stay in the profile where they can; only demo
+        pages lead to demo pages, for the others are committed without them.
+    demo : bool
+        Whether a page outside the profiles may link to demo pages.
+    """
+    demo = demo or profile == "demo"
+
+    def link(name: str, otherwise: str) -> str:
+        there = pages.find(reports, name, demo)
+        best = next((page for page in there if page.profile == profile), there[0] if there else None)
+        return best.link if best else otherwise
+
+    entries = [("index.html", "index.html", "Index", "")]
+    if overview := link(OVERVIEW, ""):
+        entries.append((OVERVIEW, overview, "Overview", ""))
+    for paper in PAPERS:
+        entries.append((paper.page, link(paper.page, f"index.html#paper-{paper.number}"), paper.short, paper.number))
+    entries += [("ledger.html", "ledger.html", "Ledger", ""), ("comparison.html", "comparison.html", "Comparison", "")]
+    return (
+        _templates()
+        .get_template("navigation.html.j2")
+        .render(entries=entries, current=current, up="../" if profile else "")
+    )
 
 
-def summary(paper: Paper, results: Path) -> str:
-    """What was measured for a paper, in the words of its study; "" where nothing was."""
-    frame = measured(paper, results)
-    return _study(paper, results).summary(frame) if len(frame) else ""
+def _style(code: bool = False) -> str:
+    return f"<style>\n{stylesheet(code)}</style>"
 
 
-def _study(paper: Paper, results: Path):
-    """The paper's study module if there are results; without them its import would only cost time."""
-    name = f"common.studies.{paper.stem}"
-    if not (results / f"{paper.stem}.parquet").exists() or not importlib.util.find_spec(name):
+@cache
+def _templates():
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES / "site"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+
+
+def _write(reports: Path, name: str, title: str, demo: bool, script: str = "", **content) -> Path:
+    """One of the site's own pages; its script is allowed by its hash alone."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    text = _templates().get_template(f"{name}.j2").render(
+        title=title, style=Markup(_style()), navigation=Markup(navigation(reports, name, demo=demo)),
+        script=Markup(script), allowed=f"'sha256-{digest}'" if script else "'none'", profiles=pages.PROFILES,
+        badge=tables.verdict, verdicts=list(tables.VERDICTS), **content,
+    )  # fmt: skip
+    if len(text.encode()) > LIMIT:
+        raise UserError(f"{name} has {len(text.encode()) / 1e6:.1f} MB, the limit is {LIMIT / 1e6:.1f} MB: split it")
+    pages.write(reports / name, text)
+    return reports / name
+
+
+# -- its own pages -----------------------------------------------------------------------------------------------------
+
+
+def _write_index(reports: Path, found: list[Findings], claims: pd.DataFrame, demo: bool) -> Path:
+    entries = [_entry(one, pages.find(reports, one.paper.page, demo)) for one in found]
+    return _write(
+        reports, "index.html", "Five class-imbalance papers, replicated", demo,
+        entries=entries, overview=pages.find(reports, OVERVIEW, demo), counts=_counts(claims["verdict"]),
+    )  # fmt: skip
+
+
+def _entry(found: Findings, there: list[pages.Page]) -> dict:
+    """What the index says of one paper."""
+    from common import comparison
+
+    claims, own = found.claims, comparison.hook(found.paper.stem)
+    shown = claims[claims["headline"].astype(bool) & (claims["verdict"] != "no data")]
+    return {
+        "paper": found.paper,
+        "found": found,
+        "pages": there,
+        "counts": _counts(claims["verdict"]),
+        "headlines": [_claim(row, there) for row in shown.to_dict("records")],
+        "figure": _data(own.figure(found.frame)) if found.summary else None,
+        "caption": own.FIGURE,
+    } | _deviations(own, found.frame)
+
+
+def _deviations(own, frame: pd.DataFrame) -> dict:
+    """Departures of the measured results from the paper: those that matter most, and the names of the others."""
+    rows = own.deviations(frame) if len(frame) else []
+    main = {(row["what"], str(row["paper"]), str(row["here"])): row for row in rows if row["what"] in own.MATTER}
+    others = dict.fromkeys(row["what"] for row in rows if row["what"] not in own.MATTER)
+    return {"deviations": list(main.values()), "others": list(others)}
+
+
+def _write_ledger(reports: Path, claims: pd.DataFrame, demo: bool) -> None:
+    there = {paper.number: pages.find(reports, paper.page, demo) for paper in PAPERS}
+    # What was judged comes first: rows without data would hide it.
+    ordered = claims.sort_values("verdict", key=lambda verdict: verdict == "no data", kind="stable")
+    rows = [_claim(row, there[row["paper"]]) for row in ordered.to_dict("records")]
+    totals = [(paper, _counts(claims.loc[claims["paper"] == paper.number, "verdict"])) for paper in PAPERS]
+    script = (TEMPLATES / "site" / "ledger.js").read_text(encoding="utf-8")
+    _write(
+        reports, "ledger.html", "Every claim and its verdict", demo, script=script, rows=rows,
+        totals=[(paper, counts) for paper, counts in totals if counts], counts=_counts(claims["verdict"]),
+    )  # fmt: skip
+
+
+def _claim(row: dict, there: list[pages.Page]) -> dict:
+    """A claim as the pages show it."""
+    return row | {
+        "tested": how_tested(row),
+        "shown": tables.verdict_effect(row),
+        "evidence": there[0].evidence(row["id"]) if there and row["verdict"] != "no data" else "",
+        "limits": caveats(row["verdict_note"])[0],
+        "judged": tables.judgement(row),
+    }
+
+
+def _counts(verdicts: pd.Series) -> dict[str, int]:
+    """How often each verdict was given, in the order of `tables.VERDICTS`, without those never given."""
+    counted = Counter(verdicts)
+    return {name: counted[name] for name in tables.VERDICTS if counted[name]}
+
+
+def _write_comparison(reports: Path, found: list[Findings], demo: bool) -> None:
+    from common import comparison
+
+    frame = comparison.together({one.paper.stem: one.frame for one in found})
+    parts = [_beside(one.paper, frame[frame["paper"] == one.paper.number]) for one in found]
+    _write(reports, "comparison.html", "Every published number beside ours", demo, papers=parts)
+
+
+def _beside(paper: Paper, frame: pd.DataFrame) -> dict:
+    """What the comparison says of one paper: its figure, and a block a table, figure or section of the paper."""
+    from common import comparison, comparison_tables
+
+    results, settings = frame[frame["is_result"]], frame[~frame["is_result"]]
+    blocks = []
+    for where, rows in results.groupby("where", sort=False):
+        ours, rest = rows[rows["ours"].notna()], rows[rows["ours"].isna()]
+        blocks.append(
+            {
+                "where": where[:1].upper() + where[1:],
+                "beside": comparison_tables.beside(ours, f"{where}: printed and ours") if len(ours) else "",
+                "missing": len(rest),
+                "waiting": comparison_tables.printed(rest, f"{where}: printed") if len(rest) else "",
+            }
+        )
+    return {
+        "paper": paper, "blocks": blocks, "chart": _data(comparison.figure(frame)), "results": len(results),
+        "paired": results["ours"].count(), "unpaired": comparison.hook(paper.stem).UNPAIRED, "settings": len(settings),
+        "setting": comparison_tables.printed(settings, "Printed settings") if len(settings) else "",
+    }  # fmt: skip
+
+
+def _data(chart) -> dict[str, str] | None:
+    """A chart as an image that the page holds."""
+    if chart is None:
         return None
-    return importlib.import_module(name)
-
-
-def _evaluated(paper: Paper, results: Path) -> pd.DataFrame:
-    from common import claims
-
-    stated = claims.load(paper.stem)
-    verdicts = claims.evaluate(stated, measured(paper, results), study_module=_study(paper, results))
-    return verdicts.assign(paper=paper.number, stem=paper.stem, headline=[claim.headline for claim in stated])
-
-
-def _pages(reports: Path, name: str, demo: bool) -> list[dict[str, str]]:
-    """The pages called `name`, best profile first: profile, link, title and date as the page's head says them."""
-    found = []
-    for profile in reversed(PROFILES):
-        if profile == "demo" and not demo:
-            continue
-        page = reports / profile / name
-        if page.exists():
-            with page.open(encoding="utf-8", errors="replace") as file:
-                head = file.read(4096)
-            title = re.search(r"<title>(.*?)</title>", head, re.DOTALL)
-            date = re.search(r'<meta [^>]*content="([\d-]+)"[^>]*name="date"|name="date"[^>]*content="([\d-]+)"', head)
-            found.append(
-                {
-                    "profile": profile,
-                    "link": f"{profile}/{name}",
-                    "title": html.unescape(title[1]).strip() if title else name,
-                    "date": next(filter(None, date.groups())) if date else "",
-                }
-            )
-    return found
+    kind = "svg+xml" if chart.vector else "png"
+    return {"src": f"data:image/{kind};base64,{base64.b64encode(chart.render()).decode()}", "alt": chart.alt}

@@ -16,6 +16,7 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from common import dropout
 from common.errors import UserError
+from common.footprint import group_size
 from common.optimisers import direction
 from common.training import Feed, Fitted, Resident, Settings, batch_loss, initialise, loss_points
 
@@ -23,13 +24,15 @@ PARTS = ("free", "buffers", "memory")
 
 
 def fit_groups(build, data: Resident, members: list, settings: Settings, size: int) -> list[Fitted]:
-    """Train the members in groups of at most `size`; see `training.fit_many`.
+    """Train the members in groups of at most `size` (0: as many as fit); see `training.fit_many`.
 
     Raises
     ------
     UserError
         If not even one network fits into the device's memory.
     """
+    if not size:
+        size = group_size(build(torch.Generator()).to(data.device), data, settings)
     fitted = []
     while len(fitted) < len(members):
         part = members[len(fitted) : len(fitted) + size]

@@ -1,8 +1,10 @@
 """What was measured, kept: finished cells on disk, over the committed results.
 
 A finished cell is one JSON file ``<root>/<stem>/<key>.json``, written under a temporary name, synced and renamed, so a
-kill at any moment leaves either the whole record or none. The committed parquet files are a read-only lower layer: a
-fresh clone already knows what was measured. A file that cannot be read is set aside and its cell runs again.
+kill at any moment leaves either the whole record or none. That needs no lock, so several runs, also on several hosts
+that share the folder, write to it at once: of two that finish the same cell, the later replaces the equal record of the
+earlier. The committed parquet files are a read-only lower layer: a fresh clone already knows what was measured. A file
+that is not what was written is set aside and its cell runs again.
 """
 
 from __future__ import annotations
@@ -45,9 +47,22 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
-def _digest(record: dict) -> str:
-    body = {name: value for name, value in record.items() if name != "digest"}
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+def _sealed(record: dict) -> bytes:
+    """A record as it stands in its file: JSON with a digest of the rest among its fields."""
+    body = json.dumps(record, sort_keys=True).encode()
+    return json.dumps({**record, "digest": hashlib.sha256(body).hexdigest()[:16]}, sort_keys=True).encode()
+
+
+def _opened(content: bytes, key: str) -> dict | None:
+    """The record in a file's content, or None if that is not what was written under this key."""
+    try:
+        record = json.loads(content)
+        digest = record["digest"]
+        # Without its digest the content is what the digest was made from: no need to write thousands of records anew.
+        body = content.replace(f'"digest": "{digest}", '.encode(), b"", 1)
+        return record if (record["key"], digest) == (key, hashlib.sha256(body).hexdigest()[:16]) else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 class Store:
@@ -72,68 +87,84 @@ class Store:
 
     def put(self, stem: str, record: dict) -> None:
         """Keep a finished cell: ``{"key", "common": {column: value}, "rows": [...], "curves": [...]}``."""
-        record = {**record, "digest": _digest(record)}
-        write_atomically(self._path(stem, record["key"]), json.dumps(record, sort_keys=True).encode())
+        try:
+            write_atomically(self._path(stem, record["key"]), _sealed(record))
+        except OSError as error:
+            message = f"the store {self.root} takes no more ({error.strerror}); what it has is whole: make room, then"
+            raise OSError(error.errno, f"{message} start again to go on") from error
 
     def get(self, stem: str, key: str) -> dict | None:
         """The record of a cell in the upper layer, or None; a damaged one is set aside with a warning."""
         path = self._path(stem, key)
         try:
-            record = json.loads(path.read_bytes())
-            if record["key"] == key and record["digest"] == _digest(record):
-                return record
+            record = _opened(path.read_bytes(), key)
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):
-            pass
-        aside = path.with_suffix(".damaged")
-        os.replace(path, aside)
-        warnings.warn(
-            f"{path.name} in the store is damaged; set aside as {aside.name}, its cell runs again", stacklevel=2
-        )
-        return None
+        if record is None:
+            _set_aside(path)
+        return record
 
     def has(self, stem: str, key: str) -> bool:
         """Whether the upper layer has the cell now: a quick look, without the lower layer."""
         return self._path(stem, key).exists()
 
     def keys(self, stem: str) -> set[str]:
-        """Keys of all finished cells, of both layers."""
-        upper = {path.stem for path in (self.root / stem).glob("*.json")}
-        return upper | set(self._lower(stem, "")["key"].unique() if self._has_lower(stem) else ())
+        """Keys of all finished cells, of both layers, by their names alone."""
+        return self.names(stem) | self._lower_keys(stem)
+
+    def sound(self, stem: str, keys: set[str]) -> set[str]:
+        """Those of `keys` that are finished and whole: their records are read, and damaged ones set aside."""
+        return {record["key"] for record in self._records(stem, keys)} | self._lower_keys(stem) & keys
+
+    def names(self, stem: str) -> set[str]:
+        """Keys of the finished cells of the upper layer alone: quick enough to be asked again and again."""
+        return {path.stem for path in (self.root / stem).glob("*.json")}
+
+    def _lower_keys(self, stem: str) -> set[str]:
+        lower = self._lower(stem, "", columns=["key"])
+        return set(lower["key"].unique()) if len(lower) else set()
 
     # -- frames -------------------------------------------------------------------------------------------------------
 
-    def _has_lower(self, stem: str, suffix: str = "") -> bool:
-        return (self.committed / f"{stem}{suffix}.parquet").exists()
-
-    def _lower(self, stem: str, suffix: str) -> pd.DataFrame:
+    def _lower(self, stem: str, suffix: str, columns: list[str] | None = None) -> pd.DataFrame:
         path = self.committed / f"{stem}{suffix}.parquet"
         if not path.exists():
             return pd.DataFrame()
         try:
-            return pd.read_parquet(path)
+            return pd.read_parquet(path, columns=columns)
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: not a readable parquet file ({error}); restore it with git checkout") from error
 
     def _records(self, stem: str, keys) -> list[dict]:
-        found = sorted(path.stem for path in (self.root / stem).glob("*.json"))
-        records = (self.get(stem, key) for key in found if keys is None or key in keys)
-        return [record for record in records if record is not None]
+        wanted = sorted(self.names(stem) if keys is None else self.names(stem) & set(keys))
+        return [record for record in (self.get(stem, key) for key in wanted) if record is not None]
 
     def frame(self, stem: str, keys=None) -> pd.DataFrame:
         """One row per cell, method and metric, of both layers; the upper one wins. `keys` limits it."""
         records = self._records(stem, keys)
         upper = pd.DataFrame([{**r["common"], "key": r["key"], **row} for r in records for row in r["rows"]])
-        frame = self._over(upper, self._lower(stem, ""), keys)
-        return frame.reindex(columns=[*COLUMNS, *(c for c in frame.columns if c not in COLUMNS)])
+        return _in_order(self._over(upper, self._lower(stem, ""), keys))
+
+    def cells(self, stem: str) -> pd.DataFrame:
+        """One row per cell, of both layers, with what all rows of the cell share."""
+        upper = pd.DataFrame([{**record["common"], "key": record["key"]} for record in self._records(stem, None)])
+        return _in_order(self._over(upper, self._lower(stem, ""), None).drop_duplicates("key"))
 
     def curves(self, stem: str, keys=None) -> pd.DataFrame:
         """Curves in long form: key, method, curve, x, y."""
-        records = self._records(stem, keys)
-        parts = [pd.DataFrame({"key": r["key"], **curve}) for r in records for curve in r["curves"]]
-        upper = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=CURVE_COLUMNS)
-        return self._over(upper, self._lower(stem, "_curves"), keys)
+        columns: dict[str, list] = {name: [] for name in CURVE_COLUMNS}
+        for record in self._records(stem, keys):
+            for curve in record["curves"]:
+                n = len(curve["x"])
+                row = {
+                    **curve,
+                    "key": [record["key"]] * n,
+                    "method": [curve["method"]] * n,
+                    "curve": [curve["curve"]] * n,
+                }
+                for name, values in columns.items():
+                    values.extend(row[name])
+        return self._over(pd.DataFrame(columns), self._lower(stem, "_curves"), keys)
 
     @staticmethod
     def _over(upper: pd.DataFrame, lower: pd.DataFrame, keys) -> pd.DataFrame:
@@ -203,6 +234,9 @@ class Store:
         found = list(map(str, other._lower(stem, "").columns))
         if not {"key", "study", "method", "metric", "value"} <= set(found):
             raise UserError(f"merge {stem}.parquet: not a result file (columns {', '.join(found)})")
+        for key in other.keys(stem):  # a file in the store is called by it
+            if not str(key).isalnum():
+                raise UserError(f"merge {stem}.parquet: {key!r} is no key of a cell; expected what export writes")
         frame, curves = other.frame(stem), other.curves(stem)
         per_row = ["method", "prior", "metric", "class_label", "value"]
         per_row = [column for column in per_row if column in frame] + _varying(frame, per_row)
@@ -220,6 +254,24 @@ class Store:
             self.put(stem, record)
             new += 1
         return new
+
+
+def _set_aside(path: Path) -> None:
+    """Put a damaged record out of the way, and say so; where that cannot be done it counts as absent all the same."""
+    aside = path.with_suffix(".damaged")
+    try:
+        os.replace(path, aside)
+    except FileNotFoundError:
+        return  # another run was quicker
+    except OSError as error:
+        warnings.warn(f"{path.name} in the store is damaged and cannot be set aside ({error.strerror})", stacklevel=3)
+        return
+    warnings.warn(f"{path.name} in the store is damaged; set aside as {aside.name}, its cell runs again", stacklevel=3)
+
+
+def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns that every result has first, all of them, then those of the study."""
+    return frame.reindex(columns=[*COLUMNS, *(c for c in frame.columns if c not in COLUMNS)])
 
 
 def _varying(frame: pd.DataFrame, known: list[str]) -> list[str]:

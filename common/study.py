@@ -10,13 +10,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import multiprocessing
 import os
 import platform
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -24,7 +22,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from common import artifacts, data, paths
+from common import artifacts, data, paths, planning, pool
 from common.errors import UserError
 from common.store import Store
 
@@ -245,25 +243,12 @@ class Run:
 
     def missing(self) -> dict[str, Cell]:
         """The cells that are not in the store, or all with `refresh`."""
-        done = set() if self.options.refresh else self.store.keys(self.module.STEM)
+        done = set() if self.options.refresh else self.store.sound(self.module.STEM, set(self.keys))
         return {key: cell for key, cell in self.keys.items() if key not in done}
 
     def plan(self) -> pd.DataFrame:
-        """One row per cell: its fields, `state` (done or missing) and `why`."""
-        missing, done = self.missing(), self.store.keys(self.module.STEM)
-        changed = self._changed_code()
-        rows = []
-        for key, cell in self.keys.items():
-            if key not in missing:
-                state, why = "done", "code changed since" if key in changed else ""
-            else:
-                state, why = "missing", "refresh asked for" if key in done else "not measured"
-            rows.append({"key": key, **dataclasses.asdict(cell), "state": state, "why": why})
-        return pd.DataFrame(rows)
-
-    def _changed_code(self) -> set[str]:
-        frame = self.store.frame(self.module.STEM, set(self.keys))
-        return set(frame.loc[frame["code_version"] != code_version(), "key"]) if len(frame) else set()
+        """One row per cell: its fields, `state` (done, missing, stale) and `why`; see `planning.plan`."""
+        return planning.plan(self, code_version())
 
     # -- doing it -----------------------------------------------------------------------------------------------------
 
@@ -285,7 +270,7 @@ class Run:
             results = progress(results, total=len(missing))
         new = diverged = 0
         for result in results:
-            self._keep(names[result.cell], result)
+            self.keep(names[result.cell], result)
             new += 1
             diverged += result.status != "ok"
         seconds = time.monotonic() - started
@@ -298,10 +283,10 @@ class Run:
 
         workers = min(self.options.workers or len(os.sched_getaffinity(0)), len(cells))
         if self.options.device == "cpu" and workers > 1:
-            yield from self._in_processes(cells, still_missing, workers, deadline)
+            yield from pool.results(self.module, cells, self.context, workers, still_missing, deadline)
             return
         if self.options.device == "cpu":
-            _one_thread()  # the same numbers whether a cell runs here or in a process of its own
+            pool.one_thread()  # the same numbers whether a cell runs here or in a process of its own
         size = getattr(self.module, "GROUP", 256) if self.options.device == "cuda" else 1
         slowest = 0.0
         for start in range(0, len(cells), size):
@@ -311,52 +296,8 @@ class Run:
             yield from self.module.run(list(filter(still_missing, cells[start : start + size])), self.context)
             slowest = max(slowest, time.monotonic() - begun)
 
-    def _in_processes(
-        self, cells: list[Cell], still_missing: Callable[[Cell], bool], workers: int, deadline: float
-    ) -> Iterator[Result]:
-        """One process a core with one thread each: on a CPU small networks gain more from that than from threads.
-
-        Of cells that share an artifact (`group` in the study module) the first runs without the others, which would
-        only wait for what it makes.
-        """
-        group = getattr(self.module, "group", lambda cell: None)
-        pending, running, slowest = list(cells), {}, 0.0
-        seen, making = {None}, set()
-
-        def take() -> Cell | None:
-            """The first cell that need not wait."""
-            for cell in [cell for cell in pending if group(cell) not in making]:
-                pending.remove(cell)
-                if still_missing(cell):
-                    return cell
-            return None
-
-        spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads in an undefined state
-        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin_worker, initargs=(os.getpid(),)) as pool:
-            try:
-                while True:
-                    while len(running) < workers and time.monotonic() + slowest <= deadline:
-                        cell = take()
-                        if cell is None:
-                            break
-                        if group(cell) not in seen:
-                            seen.add(group(cell))
-                            making.add(group(cell))
-                        future = pool.submit(_run_cell, self.module.__name__, cell, self.context)
-                        running[future] = (cell, time.monotonic())
-                    if not running:
-                        return
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        cell, begun = running.pop(future)
-                        slowest = max(slowest, time.monotonic() - begun)
-                        making.discard(group(cell))
-                        yield from future.result()
-            except BaseException:
-                for process in list(pool._processes.values()):
-                    process.terminate()
-                raise
-
-    def _keep(self, key: str, result: Result) -> None:
+    def keep(self, key: str, result: Result) -> None:
+        """Write a finished cell down in the store."""
         common = {
             **dataclasses.asdict(result.cell),
             **result.columns,
@@ -419,33 +360,6 @@ def measured(module, store: Store) -> pd.DataFrame:
     frame = store.frame(module.STEM)
     frame = frame[(frame["version"] == module.VERSION) & ~frame["stand_in"].astype(bool)].reset_index(drop=True)
     return module.selected(frame) if hasattr(module, "selected") else frame
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def _begin_worker(parent: int) -> None:
-    """One thread, deaf to Ctrl-C, which is the parent's to handle, and gone when the parent is, even by kill -9."""
-    import signal
-    import threading
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _one_thread()
-
-
-def _run_cell(module: str, cell: Cell, context: Context) -> list[Result]:
-    from importlib import import_module
-
-    return list(import_module(module).run([cell], context))
 
 
 def _construct(kind, values: Mapping, where: str):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
+from common.claim_words import caveats, how_tested
 from common.errors import UserError
 
 MISSING = "–"
@@ -46,7 +47,7 @@ def text(value, digits: int = 3) -> Markup:
     if isinstance(value, numbers.Integral):
         return Markup(f"{value:,}")
     if isinstance(value, numbers.Real):
-        return Markup(f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}"))
+        return Markup(f"{value:z,.{digits}f}".replace("-", "\N{MINUS SIGN}"))  # z: no minus in front of nothing
     if isinstance(value, list | tuple | set):
         return Markup(", ").join(text(item, digits) for item in value)
     return escape(value)
@@ -54,13 +55,16 @@ def text(value, digits: int = 3) -> Markup:
 
 def setting(value) -> Markup:
     """A parameter's value without trailing zeros: 1,000 and 0.1."""
-    return Markup(f"{value:,.10g}") if isinstance(value, numbers.Real) and not np.isnan(value) else text(value)
+    if not isinstance(value, numbers.Real) or np.isnan(value):
+        return text(value)
+    return Markup(f"{value:,.10g}" if float(value).is_integer() else f"{value:.4g}")
 
 
 def effect(value, low=None, high=None, digits: int = 3, sign: bool = False) -> Markup:
     """``value [low, high]``; without an interval (a single replicate) only the value, without a value a dash.
 
-    More than `digits` decimals are shown where all three would round to nothing, such as a slope per unit of a ratio.
+    More than `digits` decimals are shown where all three would round to nothing, such as a slope per unit of a ratio,
+    or the ends of the interval would look the same.
     """
     if pd.isna(value):
         return Markup(MISSING)
@@ -68,6 +72,9 @@ def effect(value, low=None, high=None, digits: int = 3, sign: bool = False) -> M
     largest = max(map(abs, known))
     if 0 < largest < 10.0**-digits:
         digits = min(1 - int(np.floor(np.log10(largest))), 12)
+    width = max(known) - min(known)
+    if 1e-6 < width < 10.0**-digits:
+        digits = -int(np.floor(np.log10(width)))
     written = Markup("+") * bool(sign and round(value, digits) > 0) + text(float(value), digits)
     if len(known) < 3:
         return written
@@ -105,21 +112,29 @@ def table(frame: pd.DataFrame, caption: str = "", digits: int = 3, kind: str = "
         columns[name] = [setting(value) if name in SETTINGS else text(value, digits) for value in column]
         if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
             right.add(name)
-    return _table(columns, caption, kind, right)
+    return assembled(columns, caption, kind, right)
 
 
-def _table(columns: Mapping[str, Sequence[Markup]], caption: str, kind: str, right: Iterable[str] = ()) -> Html:
-    """Columns of finished cells as a table; those named in `right` are aligned to the right and do not wrap."""
+def assembled(
+    columns: Mapping[str, Sequence[Markup]], caption: str, kind: str, right: Iterable[str] = (), ids: Iterable[str] = ()
+) -> Html:
+    """Columns of finished cells as a table; those named in `right` are aligned to the right and do not wrap.
+
+    `ids` are what a link can name each row by.
+    """
     classes = [Markup(' class="num"') if name in right else Markup() for name in columns]
     head = [
         Markup('<th scope="col"{}>{}</th>').format(style, _label(name))
         for name, style in zip(columns, classes, strict=True)
     ]
-    rows = []
+    rows, names = [], iter(ids)
     for row in zip(*columns.values(), strict=True):
         cells = [Markup("<td{}>{}</td>").format(style, cell) for style, cell in zip(classes, row, strict=True)]
         cells[0] = Markup('<th scope="row"{}>{}</th>').format(classes[0], row[0])
-        rows.append(Markup("<tr>{}</tr>").format(Markup().join(cells)))
+        name = next(names, "")
+        rows.append(
+            Markup("<tr{}>{}</tr>").format(Markup(' id="{}"').format(name) if name else "", Markup().join(cells))
+        )
     return Html(
         '<div class="table" role="region" tabindex="0" aria-label="{}"><table class="{}">{}'
         "<thead><tr>{}</tr></thead>\n<tbody>{}</tbody></table></div>"
@@ -130,35 +145,46 @@ def _table(columns: Mapping[str, Sequence[Markup]], caption: str, kind: str, rig
 
 
 def verdict_table(verdicts: pd.DataFrame, caption: str = "Claims and verdicts", digits: int = 3) -> Html:
-    """Claims with effect, 95% interval, n and verdict, one row each.
+    """Claims with effect, 95% interval, n and verdict, one row each, which a link can name: ``#claim-<id>``.
 
     Parameters
     ----------
     verdicts : DataFrame
-        As `claims.evaluate` returns it: id, statement, where, test, n, effect, low, high, verdict, and margin and
-        verdict_note where there are any.
+        As `claims.evaluate` returns it: id, statement, where, test, n, effect, low, high, verdict, and metric,
+        direction, margin and verdict_note where there are any.
 
     Returns
     -------
     Html
     """
     require(verdicts, VERDICT_COLUMNS, "verdicts")
-    columns = {name: [] for name in ("claim", "in the paper", "test", EFFECT, "n", "verdict")}
+    columns = {name: [] for name in ("claim", "verdict", EFFECT, "n", "holds if", "in the paper")}
     for row in verdicts.to_dict("records"):
-        note, margin = row.get("verdict_note"), row.get("margin")
-        test = row["test"].removeprefix("claim_").replace("_", " ")
-        badge = verdict(row["verdict"])
         cells = (
             text(row["statement"]),
-            text(row["where"]),
-            text(test if margin is None or pd.isna(margin) else f"{test}, margin {margin:g}"),
+            judgement(row),
             verdict_effect(row, digits),
             text(0 if pd.isna(row["n"]) else int(row["n"])),
-            badge + Markup(' <span class="note">{}</span>').format(note) if isinstance(note, str) and note else badge,
+            text(how_tested(row)),
+            text(row["where"]),
         )
         for name, cell in zip(columns, cells, strict=True):
             columns[name].append(cell)
-    return _table(columns, caption, "verdicts", right=(EFFECT, "n"))
+    ids = [f"claim-{name}" for name in verdicts["id"]]
+    return assembled(columns, caption, "verdicts", right=(EFFECT, "n"), ids=ids)
+
+
+def judgement(row: Mapping) -> Html:
+    """Badge of an evaluated claim with what limits the verdict and, folded, how it came about."""
+    note = row.get("verdict_note")
+    note = note if isinstance(note, str) else ""
+    limits, how = (note, "") if row["verdict"] == "no data" else caveats(note)
+    html = verdict(row["verdict"])
+    if limits:
+        html += Html(' <span class="note">{}</span>').format(limits)
+    if how:
+        html += Html(' <details class="note"><summary>how judged</summary>{}</details>').format(how)
+    return html
 
 
 def verdict_effect(row: Mapping, digits: int = 3) -> Markup:
@@ -213,7 +239,7 @@ def comparison_table(
     columns["n"] = [text(int(n)) for n in both["n"].fillna(0)]
     if difference:
         columns["ours − paper"] = [effect(d, digits=digits, sign=True) for d in both["mean"] - both[value]]
-    return _table(columns, caption, "comparison", right=[name for name in columns if name not in on])
+    return assembled(columns, caption, "comparison", right=[name for name in columns if name not in on])
 
 
 def banner(message: str, kind: str = "warning") -> Html:
@@ -233,7 +259,7 @@ def provenance(facts: Mapping[str, object], caption: str = "Provenance") -> Html
         return escape(value) if isinstance(value, numbers.Number) else text(value)
 
     names = [text(name.replace("_", " ")) for name in facts]
-    return _table({"what": names, "value": [shown(value) for value in facts.values()]}, caption, "facts")
+    return assembled({"what": names, "value": [shown(value) for value in facts.values()]}, caption, "facts")
 
 
 def deviations(rows: Iterable[Mapping[str, object]], caption: str = "Deviations from the paper") -> Html:

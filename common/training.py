@@ -179,7 +179,8 @@ def fit_many(
         ends with the same numbers. An `on_point` that is used then needs `state_dict` and `load_state_dict` for
         what it gathers (numbers, lists, tensors; by the number of the member where engine is loop).
     group : int
-        At most so many members are stacked (0: all). Where they do not fit into the device's memory, half as many are.
+        At most so many members are stacked; 0: as many as fit into the device's memory, or IMBALANCE_GROUP. Where
+        they do not fit after all, half as many are.
 
     Returns
     -------
@@ -205,7 +206,7 @@ def fit_many(
     if engine == "stacked":
         from common.stacking import fit_groups
 
-        return fit_groups(build, data, members, settings, group or len(members))
+        return fit_groups(build, data, members, settings, group)
     raise UserError(f"engine {engine!r}: expected auto, loop or stacked")
 
 

@@ -1,5 +1,7 @@
 """Artifacts: made once, whole or not at all, by one of several processes."""
 
+import errno
+import fcntl
 import multiprocessing
 import time
 
@@ -61,3 +63,28 @@ def test_of_several_processes_one_makes_it_and_the_others_wait(tmp_path):
         process.join(30)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert log.read_text() == "made\n"
+
+
+def test_without_locks_the_first_to_finish_wins(tmp_path, monkeypatch):
+    """As on a network file system whose locks do not reach other hosts: work is done twice, nothing is broken."""
+
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+
+    def another_host_is_quicker():
+        artifact(tmp_path, "backbone", {}, lambda: {"x": np.zeros(1)})
+        return {"x": np.ones(1)}
+
+    assert artifact(tmp_path, "backbone", {}, another_host_is_quicker)["x"].tolist() == [0]
+    assert [path.suffix for path in (tmp_path / "artifacts").iterdir() if path.is_file()] == [".lock"]
+    assert len([path for path in (tmp_path / "artifacts").iterdir() if path.is_dir()]) == 1
+
+
+def test_what_a_killed_process_left_half_written_goes(tmp_path):
+    artifact(tmp_path, "backbone", {}, lambda: {"x": np.zeros(1)})
+    (folder,) = (path for path in (tmp_path / "artifacts").iterdir() if path.is_dir())
+    half = folder.rename(folder.with_name(f".{folder.name}-abc"))
+    assert artifact(tmp_path, "backbone", {}, lambda: {"x": np.ones(1)})["x"].tolist() == [1]
+    assert not half.exists()

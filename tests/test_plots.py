@@ -203,7 +203,8 @@ def test_verdict_table():
         "−0.010 [−0.020,\N{NO-BREAK SPACE}−0.001]",
         "✓",
         "✗",
-        "equivalence, margin 0.01",
+        "difference of value within\N{NO-BREAK SPACE}±0.01",
+        '<tr id="claim-a">',
         "no results",
     ):
         assert shown in html
@@ -212,6 +213,22 @@ def test_verdict_table():
         plots.verdict_table(verdicts().drop(columns="verdict"))
     with pytest.raises(UserError, match="verdict 'maybe'"):
         tables.verdict("maybe")
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ((0.5, 0.4, 0.6), "0.500 [0.400, 0.600]"),
+        ((0.991, 0.9905, 0.9914), "0.9910 [0.9905, 0.9914]"),  # else both ends would be 0.991
+        ((0.5, 0.5, 0.5), "0.500 [0.500, 0.500]"),  # they are the same
+        ((-0.0002, -0.1, 0.1), "0.000 [−0.100, 0.100]"),
+        ((0.00004, -0.00001, 0.00009), "0.000040 [−0.000010, 0.000090]"),
+        ((0.5, None, None), "0.500"),
+        ((np.nan, None, None), "–"),
+    ],
+)
+def test_an_effect_is_written_so_that_its_ends_differ(values, shown):
+    assert tables.effect(*values).replace("\N{NO-BREAK SPACE}", " ") == shown
 
 
 def test_comparison_table():

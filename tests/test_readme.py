@@ -1,21 +1,39 @@
 """The README says what the committed results say, and nothing else."""
 
+import re
+
 import pytest
 
 from common import paths, readme
 from common.errors import UserError
+from common.papers import PAPERS
 
-MARKS = (
-    "before\n<!-- papers: x -->\nold 98%\n<!-- /papers -->\nbetween\n<!-- results: x -->\nold 99%\n<!-- /results -->\n"
+MARKS = "".join(
+    f"before {name}\n<!-- {name}: x -->\nold 98%\n<!-- /{name} -->\n" for name in ("figure", "papers", "results")
 )
 
 
 def test_the_readmes_results_are_those_that_are_committed():
-    text = (paths.ROOT / "README.md").read_text()
+    text = (paths.ROOT / "README.md").read_text(encoding="utf-8")
     for name, block in readme.blocks().items():
-        assert block.count("\n") > 5, f"no results for {name}"
-        assert block in text, "run ./run_all.sh site"
+        assert f"-->\n{block}<!-- /{name} -->" in text and block.strip(), "run ./run_all.sh site"
     assert (paths.ROOT / readme.FIGURE).exists()
+
+
+def test_outside_the_marks_no_result_stands():
+    text = (paths.ROOT / "README.md").read_text(encoding="utf-8")
+    by_hand = re.sub(r"<!-- (\w+):.*?<!-- /\1 -->", "", text, flags=re.DOTALL)
+    assert "| --- |" not in by_hand.split("## What we found")[1].split("## The reports")[0]
+    assert not re.search(r"\d[.,]\d+ \[|[+−]0\.\d|\d+ (un)?supported|\d+ networks", by_hand)
+
+
+def test_every_local_link_and_path_exists():
+    text = (paths.ROOT / "README.md").read_text(encoding="utf-8")
+    linked = re.findall(r"\]\(([^)#:]+)\)", text)
+    named = [name for name in re.findall(r"`((?:reports|docs|notebooks)/[^`]*)`", text) if "<" not in name]
+    assert len(linked) > 5 and len(named) > 3
+    for name in linked + named:
+        assert (paths.ROOT / name).exists(), name
 
 
 def test_update_writes_between_the_marks(tmp_path):
@@ -23,22 +41,26 @@ def test_update_writes_between_the_marks(tmp_path):
     (tmp_path / "reports" / "results").symlink_to(paths.RESULTS)
     (tmp_path / "README.md").write_text(MARKS)
     readme.update(tmp_path)
-    text = (tmp_path / "README.md").read_text()
-    assert text.startswith("before\n<!-- papers: x -->\n| | paper |") and "<!-- /papers -->\nbetween\n" in text
-    assert "\n<!-- results: x -->\n**Paper" in text and text.endswith("<!-- /results -->\n")
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("before figure\n<!-- figure: x -->\n![") and "<!-- /papers -->\nbefore results\n" in text
+    assert "\n<!-- results: x -->\n| paper |" in text and text.endswith("<!-- /results -->\n")
     assert "old 9" not in text
     assert (tmp_path / readme.FIGURE).read_bytes().startswith(b"<?xml")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert max(len(re.findall(r" \| ", row)) for row in rows) == 6 and len(rows) <= 2 * 2 + 5 + 5 * len(PAPERS)
 
 
 def test_without_results_every_paper_is_called_unmeasured(tmp_path):
     (tmp_path / "README.md").write_text(MARKS)
     readme.update(tmp_path)
-    text = (tmp_path / "README.md").read_text()
-    assert text.count(readme.NOT_YET) == 5 and "supported" not in text
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert text.count(readme.NOT_YET) == 5 and "![" not in text
+    # Two lines of the table's head, and no claim below it.
+    assert text.split("<!-- results: x -->\n")[1].count("\n|") == 1
     assert not (tmp_path / readme.FIGURE).exists()
 
 
 def test_lost_marks_are_named(tmp_path):
     (tmp_path / "README.md").write_text("nothing to write between\n")
-    with pytest.raises(UserError, match=r"README\.md: no '<!-- papers"):
+    with pytest.raises(UserError, match=r"README\.md: no '<!-- figure"):
         readme.update(tmp_path)

@@ -1,10 +1,7 @@
-"""A page needs nothing but itself, and the index knows every page and claim there is."""
+"""A page needs nothing but itself."""
 
 import base64
 import re
-import shutil
-import subprocess
-from types import SimpleNamespace
 from urllib.parse import unquote
 
 import nbformat
@@ -13,7 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from common import paths, report, site, tables
+from common import report, tables
 from common.errors import UserError
 from common.papers import PAPERS
 
@@ -25,7 +22,6 @@ PIXEL = base64.b64encode(
     )
 ).decode()
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><circle r="3"/></svg>'
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def shown(data, **metadata):
@@ -98,8 +94,21 @@ def test_code_is_folded_and_parameters_are_not(page):
     folded = page.select("details.code")
     assert ["secret_of_this_cell" in cell.get_text() for cell in folded] == [True]
     assert not folded[0].has_attr("open")
-    assert "rho" in page.select(".parameters")[0].get_text() and not page.select("details .parameters")
+    defaults, injected = page.select(".parameters")
+    assert "rho = 10" in defaults.get_text() and defaults.name == "details" and not defaults.has_attr("open")
+    assert "rho = 100" in injected.get_text() and injected.name == "div"
     assert [label.get_text() for label in page.select(".label")] == ["parameters (defaults)", "parameters of this run"]
+
+
+def test_defaults_are_open_where_nothing_was_injected(tmp_path):
+    page = rendered(tmp_path, [new_code_cell("rho = 10", metadata={"tags": ["parameters"]})])
+    assert page.select_one("details.parameters").has_attr("open")
+
+
+def test_tables_of_markdown_scroll_in_their_own_box(tmp_path):
+    page = rendered(tmp_path, [new_markdown_cell("## Open questions\n\n| a | b |\n| --- | --- |\n| 1 | 2 |")])
+    box = page.select_one(".table > table").parent
+    assert (box["role"], box["tabindex"], box["aria-label"]) == ("region", "0", "Open questions")
 
 
 def test_outputs_without_noise(page):
@@ -124,12 +133,19 @@ def test_contents_lead_to_headings(page):
     assert len(ids) == len(set(ids))
     for link in page.select('a[href^="#"]'):
         assert unquote(link["href"][1:]) in ids
-    assert page.select_one(".top a")["href"] == "../index.html"
 
 
 def test_badge_and_date(page):
-    assert page.select_one(".top .badge").get_text() == "reduced"
+    assert page.select_one(".made .badge").get_text() == "reduced"
     assert page.find("meta", attrs={"name": "date"})["content"] == "2026-02-03"
+
+
+def test_navigation_leads_to_all_parts_and_marks_this_one(page):
+    links = {link.select_one(".name").get_text(): link for link in page.select("nav.site a")}
+    assert list(links) == ["Index", *(paper.short for paper in PAPERS), "Ledger", "Comparison"]
+    assert [name for name, link in links.items() if link.get("aria-current")] == ["Systematic study"]
+    assert links["Index"]["href"] == "../index.html" and links["Ledger"]["href"] == "../ledger.html"
+    assert links["Category centers"]["href"] == "../index.html#paper-1"  # which has no page
 
 
 def test_title_becomes_heading_where_there_is_none(tmp_path):
@@ -190,130 +206,3 @@ def test_bad_input(tmp_path):
     (tmp_path / "bad.ipynb").write_text("no json")
     with pytest.raises(UserError, match="no notebook"):
         report.render(tmp_path / "bad.ipynb", tmp_path / "a.html", title="t", profile="demo")
-
-
-# -- index and ledger --------------------------------------------------------------------------------------------------
-
-CLAIMS = f"""
-- id: worse
-  statement: Imbalance lowers AUC {ATTACK}.
-  where: section 4.1
-  test: difference
-  metric: auc
-  of: {{method: baseline, imbalance: step}}
-  against: {{method: baseline, imbalance: none}}
-  unmatched: [rho]
-  direction: less
-  margin: 0
-- id: better
-  statement: Imbalance raises AUC.
-  where: section 4.2
-  test: difference
-  metric: auc
-  of: {{method: baseline, imbalance: step}}
-  against: {{method: baseline, imbalance: none}}
-  unmatched: [rho]
-  direction: greater
-  margin: 0
-"""
-
-
-def measured():
-    """Results in which imbalance costs a tenth of AUC; the columns of docs/architecture.md."""
-    common = {
-        "study": "category_centers", "version": 1, "profile": "reduced", "dataset": "cifar10", "stand_in": False,
-        "network": "cnn", "mu": None, "sampler": "none", "to_rho": 1.0, "method": "baseline", "prior": None,
-        "seeds": "{}", "learning_rate": 0.1, "iterations": 100, "schedule": "", "precision": "fp32",
-        "selection": "last", "class_label": -1, "metric": "auc", "status": "ok", "train_seconds": 1.0,
-        "device": "cpu", "code_version": "x", "created": "2026-01-01",
-    }  # fmt: skip
-    return pd.DataFrame(
-        common | {"key": f"{kind}{r}", "imbalance": kind, "rho": rho, "replicate": r, "value": value - r / 1000}
-        for kind, rho, value in (("none", 1.0, 0.9), ("step", 10.0, 0.8))
-        for r in range(4)
-    )
-
-
-@pytest.fixture
-def published(tmp_path, monkeypatch):
-    """An empty folder of claims instead of the project's."""
-    folder = tmp_path / "published"
-    folder.mkdir()
-    monkeypatch.setattr(paths, "PUBLISHED", folder)
-    return folder
-
-
-@pytest.fixture
-def index(tmp_path, published, monkeypatch):
-    """The index of one page, and of claims of two papers of which one was measured."""
-    study = SimpleNamespace(STEM="category_centers", VERSION=1, summary=lambda frame: f"{len(frame)} <rows>.")
-    monkeypatch.setattr(site, "_study", lambda paper, results: study if paper.stem == study.STEM else None)
-    for stem in ("category_centers", "mobilenet_features"):
-        (published / f"{stem}_claims.yaml").write_text(CLAIMS)
-    reports = tmp_path / "reports"
-    (reports / "results").mkdir(parents=True)
-    measured().to_parquet(reports / "results/category_centers.parquet")
-    rendered(tmp_path, sample())
-    return report.site(reports, reports / "results")
-
-
-def test_index_of_nothing(tmp_path, published):
-    index = report.site(tmp_path / "reports")
-    soup = BeautifulSoup(index.read_text(encoding="utf-8"), "html.parser")
-    assert [item.h3.get_text() for item in soup.select(".papers > li")] == [paper.title for paper in PAPERS]
-    assert soup.get_text().count("Not yet replicated.") == 5 and "No claims yet." in soup.get_text()
-    assert len(pd.read_csv(tmp_path / "reports/claims.csv")) == 0
-
-
-def test_index_and_ledger(index):
-    soup = BeautifulSoup(index.read_text(encoding="utf-8"), "html.parser")
-    assert soup.get_text().count("Not yet replicated.") == 4
-    assert [item.get_text() for item in soup.select(".summary")] == ["8 <rows>."]
-    for link in soup.find_all("a"):
-        target, _, fragment = link["href"].partition("#")
-        assert not target or (index.parent / target).exists()
-        assert target or "=" in fragment or soup.find(id=fragment)
-    rows = [(row["data-paper"], row["data-verdict"]) for row in soup.select(".ledger tbody tr")]
-    assert rows == [("1", "supported"), ("1", "not supported"), ("2", "no data"), ("2", "no data")]
-    assert "−0.100 [−0.100,\N{NO-BREAK SPACE}−0.100]" in soup.find("table").get_text()
-    assert ATTACK in soup.find("table").get_text() and len(soup.find_all("script")) == 1
-    ledger = pd.read_csv(index.parent / "claims.csv")
-    assert ledger["verdict"].tolist() == ["supported", "not supported", "no data", "no data"]
-    assert ledger["effect"].iloc[0] == pytest.approx(-0.1)
-
-
-def test_a_committed_index_lists_no_demo_page(tmp_path, published):
-    reports = tmp_path / "reports"
-    report.render(write(tmp_path / "in.ipynb", sample()), reports / "demo" / PAPERS[3].page, title="x", profile="demo")
-    assert "demo/" in report.site(reports).read_text(encoding="utf-8")
-    assert "demo/" not in report.site(reports, demo=False).read_text(encoding="utf-8")
-
-
-def test_same_files_give_the_same_index(index):
-    before = index.read_bytes(), (index.parent / "claims.csv").read_bytes()
-    report.site(index.parent, index.parent / "results")
-    assert before == (index.read_bytes(), (index.parent / "claims.csv").read_bytes())
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_filter_in_a_browser(index, tmp_path):
-    command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr",
-        f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
-    ]  # fmt: skip
-    for address, visible in {
-        f"{index.as_uri()}#paper=1&verdict=not%20supported": 1,
-        f"{index.as_uri()}#paper=2": 2,
-        index.as_uri(): 4,
-        f"{(index.parent / 'reduced/4_systematic_study.html').as_uri()}": None,
-    }.items():
-        done = subprocess.run([*command, address], capture_output=True, text=True, timeout=60, check=True)
-        assert "CONSOLE" not in done.stderr
-        soup = BeautifulSoup(done.stdout, "html.parser")
-        if visible is None:
-            assert soup.h1.get_text().startswith("Paper 4")
-        else:
-            assert len(soup.select(".ledger tbody tr:not([hidden])")) == visible
-            assert soup.select_one("#shown").get_text() == f"{visible} of 4 claims"
-            assert not soup.select_one("#filter").has_attr("hidden")

@@ -101,7 +101,6 @@ BAD = [
     ("--jobs 0", "--jobs 0: expected at least 1"),
     ("--jobs 2 --no-notebook", "--jobs is for notebooks"),
     ("--device tpu", "invalid choice: 'tpu'"),
-    ("--scheduler tcp:1", "Dask is not in this version"),
     ("--time-budget soon", "time budget 'soon': expected"),
     ("--time-budget 9x", "time budget '9x': expected"),
     ("--data nowhere", "--data nowhere: no such folder"),

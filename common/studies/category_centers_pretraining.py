@@ -104,12 +104,10 @@ def imagenet_state(path: str, offline: bool, size: int, hidden: int) -> dict[str
 
 
 def _load(path: str) -> dict[str, torch.Tensor]:
-    import pickle
-
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # a damaged file raises whatever its bytes happen to say
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"weights {path}: no state dict that torch can load ({reason}); see docs/running.md") from error
 
 

@@ -35,9 +35,10 @@ def deviations(parameters) -> list[dict]:
         rows.append(("largest class", "as many as the set has", here, "cost"))
     if p.dataset == "mnist":
         why = "classes differ in size, and any of them may be the largest of a fold"
-        rows.append(("images of the largest class", "not stated", "those of the set's smallest: 5,421 and 892", why))
+        rows.append(("images of the largest class", "not stated", "MNIST: those of the smallest, 5,421 and 892", why))
     if set(p.rhos) != set(RATIOS):
-        rows.append(("imbalance ratios", RATIOS, tuple(sorted(p.rhos)), "cost; the other half of a run may hold them"))
+        here = ", ".join(f"{ratio:g}" for ratio in sorted(p.rhos))
+        rows.append(("imbalance ratios", RATIOS, here, "cost; the other half of a run may hold them"))
     if p.replicates != FOLDS:
         why = "intervals are given; more are added by first_replicate and replicates"
         rows.append(("folds", FOLDS, p.replicates, why))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from common.matching import AGAINST, COVERED
+from common.matching import AGAINST, covering
 from common.mobilenet_weights import RANDOM
 
 EPOCHS = 50  # of the paper's fine-tuning
@@ -27,18 +27,14 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def judged(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows on which claims are judged: of fine-tuned networks one schedule a data set.
-
-    The most epochs that have at least 80% of the settings of the best-covered schedule.
-    """
+    """The rows on which claims are judged: of fine-tuned networks one schedule a data set (`matching.covering`)."""
     if frame.empty:
         return frame
     trained = frame["representation"].isin(TRAINED)
     parts = [frame[~trained]]
-    kind = ["epochs", "precision"]
+    how, setting = ["epochs", "precision"], ["representation", "rho", "sampler", "variant"]
     for _, part in frame[trained].groupby("dataset"):
-        covered = part.drop_duplicates("key").groupby(kind).size()
-        epochs, precision = max(covered[covered >= COVERED * covered.max()].index)
+        (epochs, precision), *_ = covering(part, setting, how)
         parts.append(part[(part["epochs"] == epochs) & (part["precision"] == precision)])
     return pd.concat(parts)
 

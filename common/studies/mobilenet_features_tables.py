@@ -75,7 +75,8 @@ def table_2(published: pd.DataFrame, frame: pd.DataFrame, representation: str) -
     sets = [name for name in DATASETS if len(ours) and _has_all(ours, name, representation)]
     ours = complete(ours, "dataset", sets) if sets else ours.iloc[:0]
     levels = len(sets) == len(DATASETS) and _full(ours, representation)
-    return _beside(published, ours, "2", "rho", list(RATIOS), representation, levels), sets
+    of = "" if len(sets) == len(DATASETS) else f"{len(sets)} of {len(DATASETS)} sets, "
+    return _beside(published, ours, "2", "rho", list(RATIOS), representation, levels, of), sets
 
 
 def _full(frame: pd.DataFrame, representation: str) -> bool:
@@ -91,8 +92,10 @@ def _has_all(frame: pd.DataFrame, dataset: str, representation: str) -> bool:
     return bool(methods) and set(rows.loc[rows["dataset"] == dataset, "method"]) == methods
 
 
-def _beside(published, ours, number: str, by: str, values: list, representation: str, levels: bool) -> pd.DataFrame:
-    """For each metric and value of `by` a row of the paper, one of ours, and with `levels` their difference."""
+def _beside(
+    published, ours, number: str, by: str, values: list, representation: str, levels: bool, of: str = ""
+) -> pd.DataFrame:
+    """For each metric and value of `by` a row of the paper, one of ours (`of` what), with `levels` the difference."""
     printed = published[(published["table"] == number) & (published["representation"] == representation)]
     ours = ours[ours["representation"] == representation] if len(ours) else ours
     ours = summarise(ours, ["metric", by, "method"]) if len(ours) else pd.DataFrame(columns=["metric", by, "method"])
@@ -105,7 +108,7 @@ def _beside(published, ours, number: str, by: str, values: list, representation:
             head = {"metric": TITLES[metric], "data set" if by == "dataset" else "IR": name}
             rows.append({**head, "source": "paper", **{HEADS[m]: _printed(paper, m) for m in methods}})
             n = int(found["n"].max()) if len(found) else 0
-            source = f"ours, {n} fold{'s' * (n != 1)}" if n else "ours: not measured"
+            source = f"ours, {of}{n} fold{'s' * (n != 1)}" if n else "ours: not measured"
             rows.append({**head, "source": source, **{HEADS[m]: _found(found, m) for m in methods}})
             if n and levels:
                 apart = found["mean"] - paper["comparable"]

@@ -33,7 +33,7 @@ from common.studies.multiscale_transfer_protocol import (
     pool,
     trainable,
 )
-from common.studies.multiscale_transfer_selection import summary  # noqa: F401 - part of every study module
+from common.studies.multiscale_transfer_selection import remarks, summary  # noqa: F401 - part of every study module
 from common.study import Cell as BaseCell
 from common.study import Context, Result
 from common.training import PRECISIONS

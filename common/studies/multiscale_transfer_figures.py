@@ -48,8 +48,8 @@ def metric_rows(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     rows = frame[(frame["metric"] == metric) & (frame["status"] == "ok")]
     if metric != "recall":
         return rows
-    defects = rows[rows["class_label"] > 0]
-    return defects.assign(value=defects.groupby("key")["value"].transform("mean")).drop_duplicates("key")
+    defects, one = rows[rows["class_label"] > 0], ["key", "method"]  # a training may be an arm under two names
+    return defects.assign(value=defects.groupby(one)["value"].transform("mean")).drop_duplicates(one)
 
 
 def sweep(frame: pd.DataFrame, methods: Iterable[str] = DRAWN) -> Chart | None:
@@ -126,12 +126,15 @@ def averages(frame: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
         return [f"{value:g}" for value in found["value"]]
 
     gain, extreme = printed("accuracy_gain", "proposed")
-    lines = [("common methods, average over ratios", *printed("accuracy", "common methods"), mean(common))]
+    over = "average over " + (
+        f"ratios {', '.join(f'{rho:g}' for rho in sorted({c[0] for c in table}))}" if len(table.columns) else "ratios"
+    )
+    lines = [(f"common methods, {over}", *printed("accuracy", "common methods"), mean(common))]
     for reading in READINGS:
         own = mean([reading])
         level = printed("accuracy", "proposed", "ratio")[0]
         lines += [
-            (f"{reading}, average over ratios", level, own),
+            (f"{reading}, {over}", level, own),
             (f"{reading}, gain over common methods", gain, own - mean(common)),
             (f"{reading}, gain at ratios 50 and 100", extreme, mean([reading], (50, 100)) - mean(common, (50, 100))),
         ]

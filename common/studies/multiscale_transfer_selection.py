@@ -7,10 +7,25 @@ import pandas as pd
 NAMES = {"dagm_class1": "DAGM class 1", "magnetic_tile": "magnetic tiles", "mura": "MURA"}
 
 
+def remarks(settings: pd.DataFrame) -> list[str]:
+    """What a verdict on these settings (`claims`) has to say: what is not the paper's own."""
+    notes = ["a reconstruction from the abstract"]
+    if "magnetic_tile" in set(settings.get("dataset", ())):
+        notes.append("stand-in: magnetic tiles for the industrial set")
+    return notes
+
+
 def summary(frame: pd.DataFrame) -> str:
     """What was measured, in one sentence for the README and the index."""
     parts = []
     for dataset, rows in frame.groupby("dataset"):
-        ratios = ", ".join(f"{rho:g}" for rho in sorted(rows["rho"].dropna().unique()))
-        parts.append(f"{NAMES.get(dataset, dataset)} at ratios {ratios}, {rows['replicate'].nunique()} splits")
+        splits = rows.dropna(subset=["rho"]).groupby("rho")["replicate"].nunique()
+        shown = [
+            f"{', '.join(f'{rho:g}' for rho in same.index)} ({n} split{'s' * (n > 1)})"
+            for n, same in sorted(splits.groupby(splits), reverse=True)
+        ]
+        few = rows.loc[rows["few"] > 0, "few"].unique()
+        said = [f"at ratios {', '.join(shown)}"] * bool(shown)
+        said += [f"with {', '.join(f'{n:g}' for n in sorted(few))} defects"] * bool(len(few))
+        parts.append(f"{NAMES.get(dataset, dataset)} {' and '.join(said)}")
     return f"A reconstruction from the abstract; {frame['key'].nunique():,} trainings: {'; '.join(parts)}."

@@ -10,6 +10,7 @@ import pandas as pd
 from common import plots, tables
 from common.statistics import summarise
 from common.studies import systematic_study as study
+from common.studies.systematic_study_selection import whole_replicates
 
 AUC_METHODS = (
     "baseline",
@@ -104,7 +105,7 @@ def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
         iterations=int(frame["iterations"].max()),
         precision=frame["precision"].iloc[0],
         samplers=values("sampler"),
-        replicates=frame["replicate"].nunique(),
+        replicates=whole_replicates(frame),
         step_rhos=values("rho", step),
         step_mus=values("mu", step),
         linear_rhos=values("rho", linear),

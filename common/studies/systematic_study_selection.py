@@ -122,10 +122,14 @@ def summary(frame: pd.DataFrame) -> str:
     if grid.empty:
         return f"{frame['key'].nunique():,} networks."
     iterations = int(grid["iterations"].max())
-    cells = grid.groupby("replicate")["key"].nunique()
-    whole = int((cells == cells.max()).sum())  # one that is being added has fewer cells
     shortened = f"{iterations:,} of {full:,} iterations" + (" (shortened)" if iterations < full else "")
     return (
         f"{frame['key'].nunique():,} networks; the grid of imbalances on MNIST ran for {shortened} with "
-        f"{whole} replicates."
+        f"{whole_replicates(grid)} replicates."
     )
+
+
+def whole_replicates(frame: pd.DataFrame) -> int:
+    """How many replicates have as many cells as the fullest; one that is being added has fewer."""
+    cells = frame.groupby("replicate")["key"].nunique()
+    return int((cells == cells.max()).sum())

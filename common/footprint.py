@@ -1,0 +1,81 @@
+"""How many networks fit into a device's memory at once."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+import torch
+from torch import nn
+
+from common.augmentation import centred
+from common.errors import UserError
+from common.training import Resident, Settings
+
+SHARE = 0.8  # of what is free: workspaces of convolutions and fragments take the rest
+SETTING = "IMBALANCE_GROUP"  # overrides what is computed here
+OPTIMISER_STATE = {"sgd": 1, "adam": 2, "rmsprop": 1}  # tensors an optimiser keeps for each parameter
+
+
+def group_size(network: nn.Module, data: Resident, settings: Settings) -> int:
+    """Networks to train in one go: IMBALANCE_GROUP if it is set, else as many as fit, but at least one.
+
+    Parameters
+    ----------
+    network : Module
+        One of them.
+    data : Resident
+        What they are trained on; it is on the device already.
+    settings : training.Settings
+
+    Raises
+    ------
+    UserError
+        If IMBALANCE_GROUP is no positive whole number.
+    """
+    if setting := os.environ.get(SETTING):
+        if not setting.isdecimal() or int(setting) < 1:
+            raise UserError(f"{SETTING}={setting!r}: expected how many networks to train in one go, such as 64")
+        return int(setting)
+    try:
+        one = bytes_of(network, data, settings)
+    except torch.OutOfMemoryError:  # then its training says so, too
+        return 1
+    return max(1, int(SHARE * free_bytes(data.device) // one))
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory of the device that nobody uses."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    import psutil
+
+    return psutil.virtual_memory().available
+
+
+def bytes_of(network: nn.Module, data: Resident, settings: Settings) -> int:
+    """Bytes that one more network takes while it is trained.
+
+    Its parameters, as often for their gradients, their update and the optimiser's state; its buffers; and what the
+    backward pass needs of the forward pass, in fp32, and once more for the gradients of it.
+    """
+    parameters = list(network.parameters())
+    weights = sum(p.numel() * p.element_size() for p in parameters)
+    buffers = sum(b.numel() * b.element_size() for b in network.buffers())
+    own, kept = {p.data_ptr() for p in parameters}, {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.data_ptr() not in own:  # views share their memory
+            kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    few, cut = torch.arange(2, device=data.device), partial(centred, crop=settings.augmentation.crop)
+    was_training, state = network.training, {name: value.clone() for name, value in network.state_dict().items()}
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), torch.enable_grad():
+        output = network.train()(data.gather(few, cut))
+    del output
+    network.load_state_dict(state)  # batch normalisation has looked at the images
+    network.train(was_training)
+    per_image = sum(kept.values()) / 2
+    copies = 3 + OPTIMISER_STATE[settings.schedule.optimiser]
+    return round(weights * copies + buffers + 2 * per_image * settings.schedule.batch_size)

@@ -1,0 +1,122 @@
+"""Where the five papers do the same thing under other names: our own numbers on both sides, by topic.
+
+These are questions of ours, not claims of a paper. They are answered by the machinery that judges claims, so the same
+rules hold: paired within a replicate, one schedule, complete replicates only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from common import claims, tables
+from common.claim_file import Claim
+from common.claim_words import caveats, metric
+from common.papers import PAPERS
+from common.verdicts import Verdict
+
+STEP = {"dataset": ["mnist"], "imbalance": ["step"], "to_rho": [1]}
+ALLCNN = {
+    "dataset": ["cifar10"],
+    "network": ["allcnn"],
+    "variant": [""],
+    "count_scale": [1],
+    "plateau": ["exponential"],
+}
+FEATURES = {"dataset": ["cifar10", "mnist"], "representation": ["features"], "variant": ["paper"]}
+PAIRS = {"dataset": ["cifar10"], "ablation": [False]}
+DEFECTS = {"imbalance": ["ratio"], "trunk": ["imagenet"], "network": ["multiscale"]}
+#: What the columns of a filter hold, in words.
+DATA = {
+    "systematic_study": "MNIST, step imbalance",
+    "category_centers": "CIFAR-10, All-CNN",
+    "mobilenet_features": "CIFAR-10 and MNIST, features",
+    "class_specific_extrapolation": "CIFAR-10, features of VGG-19",
+    "multiscale_transfer": "surfaces with defects, ImageNet trunk; a reconstruction, magnetic tiles a stand-in",
+}
+#: Of paper 2's folds, which share images; the same as in its claims on these two sets.
+SHARE = 0.1667
+#: Topic to comparisons: stem, filters of both arms, metric, method, and the one it is compared with.
+TOPICS = {
+    "thresholding": [
+        ("systematic_study", STEP, "accuracy", "thresholding", "baseline"),
+        ("systematic_study", STEP, "accuracy", "oversampling + thresholding", "oversampling"),
+        ("category_centers", ALLCNN, "accuracy", "logit adjustment", "D"),
+        ("category_centers", ALLCNN, "accuracy", "O logit adjustment", "OD"),
+        ("class_specific_extrapolation", PAIRS, "minor_recall", "logit adjustment", "no extrapolation"),
+    ],
+    "centres": [
+        ("category_centers", ALLCNN, "accuracy", "C", "D"),
+        ("category_centers", ALLCNN, "accuracy", "C", "logit adjustment"),
+        ("category_centers", ALLCNN, "accuracy", "C", "cRT"),
+        ("category_centers", ALLCNN, "accuracy", "C", "tau-norm"),
+        ("category_centers", ALLCNN, "accuracy", "C", "LWS"),
+    ],
+    "two phases": [
+        ("systematic_study", STEP, "accuracy", "two-phase oversampling", "oversampling"),
+        ("systematic_study", STEP, "accuracy", "two-phase oversampling", "baseline"),
+        ("category_centers", ALLCNN, "accuracy", "cRT", "linear"),
+        ("multiscale_transfer", DEFECTS, "balanced_accuracy", "two-stage balanced-natural", "one-stage balanced"),
+        ("multiscale_transfer", DEFECTS, "balanced_accuracy", "two-stage natural-balanced", "one-stage natural"),
+        (
+            "multiscale_transfer", DEFECTS, "balanced_accuracy", "two-stage natural-balanced",
+            "two-stage balanced-natural",
+        ),
+    ],
+    "synthetic features": [
+        ("mobilenet_features", FEATURES, "avacc", "SMOTE", "baseline"),
+        ("mobilenet_features", FEATURES, "avacc", "SMOTE", "oversampling"),
+        ("class_specific_extrapolation", PAIRS, "pr_auc", "SMOTE", "no extrapolation"),
+        ("class_specific_extrapolation", PAIRS, "pr_auc", "asymmetric", "no extrapolation"),
+        ("class_specific_extrapolation", PAIRS, "pr_auc", "asymmetric", "SMOTE"),
+        ("class_specific_extrapolation", PAIRS, "pr_auc", "asymmetric", "oversampling"),
+    ],
+}  # fmt: skip
+WORDS = {
+    Verdict.SUPPORTED: "better",
+    Verdict.NOT_SUPPORTED: "worse",
+    Verdict.UNDECIDED: "undecided",
+    Verdict.NO_DATA: "not measured yet",
+}
+
+
+def meeting(topic: str, measured: Mapping[str, tuple[pd.DataFrame, object]]) -> pd.DataFrame:
+    """The comparisons of a topic, a row each.
+
+    Parameters
+    ----------
+    topic : str
+        A key of `TOPICS`.
+    measured : mapping
+        Stem to measured rows (may be empty) and study module (or None).
+
+    Returns
+    -------
+    DataFrame
+        comparison, effect with 95 % interval, n, what that says, measure, data and paper.
+    """
+    rows = []
+    for stem, on, measure, method, against in TOPICS[topic]:
+        frame, module = measured[stem]
+        found = claims.evaluate([_question(stem, on, measure, method, against)], frame, module).iloc[0]
+        rows.append(
+            {
+                "comparison": f"{method} − {against}",
+                "effect [95% interval]": tables.verdict_effect(found),
+                "n": int(found["n"]),
+                "which is": "; ".join(filter(None, (WORDS[found["verdict"]], caveats(found["verdict_note"])[0]))),
+                "measure": metric(measure),
+                "data": DATA[stem],
+                "paper": next(paper.number for paper in PAPERS if paper.stem == stem),
+            }
+        )
+    return pd.DataFrame(rows).astype({"effect [95% interval]": object})
+
+
+def _question(stem: str, on: Mapping, measure: str, method: str, against: str) -> Claim:
+    """Whether a method is better than another, as a claim with margin 0."""
+    fields = {"id": "question", "statement": f"{method} above {against}", "where": "overview", "margin": 0}
+    fields |= {"test": "difference", "direction": "greater", "metric": measure, "on": on}
+    fields |= {"of": {"method": method}, "against": {"method": against}}
+    return Claim.parse(fields | ({"test_share": SHARE} if stem == "mobilenet_features" else {}))

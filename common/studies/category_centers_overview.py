@@ -1,0 +1,77 @@
+"""What the overview takes from paper 1: numbers beside the printed ones, figure, contest of methods, deviations."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from common.overview_contest import NAMES as DATA
+from common.statistics import summarise
+from common.studies import category_centers as study
+from common.studies import category_centers_figures as show
+from common.studies import category_centers_tables as facts
+from common.studies.category_centers_selection import NAMES
+
+RESULTS = ("mean_precision",)
+UNPAIRED = "Where VGG-16 has other weights or a smaller input than the paper's, no level is compared."
+TABLES = {"VII": ("cifar10", "allcnn"), "V": ("cifar10", "vgg16"), "VI": ("cifar100", "vgg16")}
+BASELINE = "D"
+MEASURES = {"accuracy": "accuracy on a balanced test set", "recall_few": "recall of labels with few images"}
+SITUATIONS = {
+    "allcnn": "train an All-CNN from scratch and choose how it classifies in the end",
+    "vgg16": "train a VGG-16 and choose how it classifies in the end",
+}
+FIGURE = "How well each label is recognised, by imbalance (figures 4 and 5)."
+MATTER = ("weight updates", "pre-training", "input of VGG-16", "learning rate after s recessions, as a factor")
+
+
+def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Ours for each printed mean precision that was measured (`common.comparison`)."""
+    parts = []
+    for number, part in _measured(frame).items():
+        rows = printed.loc[(printed["table"] == number) & printed["metric"].isin(RESULTS), ["imbalance", "method"]]
+        ours = summarise(show.rows(part, "accuracy", show.METHODS), ["imbalance", "method"])
+        known = rows.reset_index().merge(ours, on=["imbalance", "method"]).set_index("index")
+        first = part.iloc[0]
+        stand_in = first["network"] == "vgg16" and first["pretraining"] == "tiny_imagenet"
+        profile = ", ".join(["/".join(sorted(part["profile"].unique())), *_departures(part)])
+        parts.append(known.assign(profile=profile, full=facts.is_full(part), stand_in=stand_in))
+    return pd.concat(parts) if parts else pd.DataFrame()
+
+
+def contest(frame: pd.DataFrame) -> pd.DataFrame:
+    """Scores of every method on the imbalances of tables I and II (`common.overview_contest`)."""
+    parts = []
+    for part in _measured(study.judged(frame)).values():
+        rows = part[part["metric"].isin(MEASURES) & part["method"].isin(facts.EVERY) & (part["variant"] == "")]
+        dataset, network = rows[["dataset", "network"]].iloc[0]
+        where = ", ".join([DATA[dataset], NAMES[network], *_departures(part)])
+        names = {"situation": SITUATIONS[network], "where": where, "rho": float("nan")}
+        parts.append(rows.assign(**names, setting="imbalance " + rows["imbalance"]))
+    return pd.concat(parts) if parts else pd.DataFrame()
+
+
+def figure(frame: pd.DataFrame):
+    """Recognition by label, of the first table that was measured."""
+    return next((show.per_label(part) for part in _measured(frame).values()), None)
+
+
+def deviations(frame: pd.DataFrame) -> list[dict]:
+    """Departures from the paper of all that was measured."""
+    return [row for part in _measured(frame).values() for row in study.deviations(facts.parameters_of(part))]
+
+
+def _measured(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    parts = {number: study.main_rows(frame, *place) for number, place in TABLES.items()}
+    return {number: part for number, part in parts.items() if len(part)}
+
+
+def _departures(part: pd.DataFrame) -> list[str]:
+    """What keeps levels from being compared with the paper's."""
+    words, first = [], part.iloc[0]
+    if part["iterations"].max() < study.FULL_ITERATIONS[first["dataset"]]:
+        words.append("shortened schedule")
+    if first["network"] == "vgg16" and first["pretraining"] != "imagenet":
+        words.append(f"pre-trained on {first['pretraining']}" if first["pretraining"] else "from scratch")
+    if first["network"] == "vgg16" and first["input_size"] != 224:
+        words.append("smaller input")
+    return words

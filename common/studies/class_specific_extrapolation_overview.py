@@ -1,0 +1,80 @@
+"""What the overview takes from paper 3: numbers beside the printed ones, figure, contest of methods, deviations."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from common.overview_contest import NAMES
+from common.statistics import interval
+from common.studies import class_specific_extrapolation as study
+from common.studies import class_specific_extrapolation_figures as show
+from common.studies.class_specific_extrapolation_claims import UNIFORM, claim_saving
+from common.studies.class_specific_extrapolation_deviations import parameters_of
+from common.studies.class_specific_extrapolation_protocol import ADJUSTED, METHODS
+from common.studies.class_specific_extrapolation_selection import main_rows
+
+RESULTS = ("overlapped", "overlapped_pairs", "cost_saved")
+UNPAIRED = "Its curves (figures 1 and 2) have no printed numbers."
+BASELINE = METHODS["none"]
+MEASURES = {"pr_auc": "PR-AUC of the rare class of a pair", "minor_recall": "recall of rare classes"}
+SITUATION = "retrain the last layers of a VGG-19 and may add synthetic features of rare classes"
+FIGURE = "PR-AUC of every arm minus that without extrapolation, by pair."
+MATTER = ("width of the fully connected layers", "what is trained on synthetic samples", "no extrapolation")
+WIDE = 4096  # of VGG's own fully connected layers
+
+
+def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Ours for each printed result that was measured (`common.comparison`).
+
+    *overlapped* is the share of replicates in which the threshold calls a pair so; the cost is that of sampling and
+    training the head for two pairs, against biased extrapolation of all.
+    """
+    main = main_rows(frame)
+    main = main[(main["status"] == "ok") & (main["dataset"] == "cifar10")]
+    own = main[(main["metric"] == "overlapped") & (main["method"] == METHODS["none"])]
+    by_pair = own.pivot_table(index="replicate", columns="pair", values="value").astype(float)
+    seconds = main[(main["metric"] == "seconds") & main["method"].isin([METHODS["two"], UNIFORM])]
+    rows = {}
+    for index, row in printed.iterrows():
+        if row["metric"] == "overlapped" and row["pair"] in by_pair:
+            rows[index] = interval(by_pair[row["pair"]])
+        elif row["metric"] == "overlapped_pairs" and len(by_pair):
+            rows[index] = interval(by_pair.sum(axis=1, skipna=False))
+        elif row["metric"] == "cost_saved" and seconds["method"].nunique() == 2:
+            rows[index] = interval(claim_saving(None, seconds))
+    found = [(one.estimate, one.low, one.high, one.n) for one in rows.values()]
+    table = pd.DataFrame(found, index=list(rows), columns=["mean", "low", "high", "n"])
+    return table.assign(**_how(main)) if len(table) else table
+
+
+def _how(rows: pd.DataFrame) -> dict:
+    profile = ", ".join(["/".join(sorted(rows["profile"].unique())), *_departures(rows)])
+    return {"profile": profile, "full": not _departures(rows), "stand_in": False}
+
+
+def _departures(rows: pd.DataFrame) -> list[str]:
+    """What keeps levels from being compared with the paper's."""
+    words = ["shortened schedule"] if rows["iterations"].min() < study.FULL_ITERATIONS["cifar10"] else []
+    hidden = rows["hidden"].iloc[0]
+    return words + ([f"head {hidden:,} wide, not {WIDE:,}"] if hidden != WIDE else [])
+
+
+def contest(frame: pd.DataFrame) -> pd.DataFrame:
+    """Scores of every arm by pair (`common.overview_contest`)."""
+    main = main_rows(frame)
+    rows = main[main["metric"].isin(MEASURES) & main["method"].isin([*METHODS.values(), ADJUSTED])]
+    rows = rows[rows["pair"] != ""]
+    where = [", ".join([name, *_departures(rows)]) for name in rows["dataset"].replace(NAMES)]
+    return rows.assign(situation=SITUATION, where=where, setting=rows["pair"], rho=float("nan"))
+
+
+def figure(frame: pd.DataFrame):
+    """Gains of the arms."""
+    main = main_rows(frame)
+    return show.gains(main[main["status"] == "ok"])
+
+
+def deviations(frame: pd.DataFrame) -> list[dict]:
+    """Departures from the paper of the main experiment."""
+    main = main_rows(frame)
+    return study.deviations(parameters_of(main)) if len(main) else []

@@ -1,0 +1,74 @@
+"""What the overview takes from paper 2: numbers beside the printed ones, figure, contest of methods, deviations."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from common.overview_contest import NAMES
+from common.studies import mobilenet_features as study
+from common.studies import mobilenet_features_figures as show
+from common.studies import mobilenet_features_tables as facts
+from common.studies.mobilenet_features_scoring import METRICS
+
+RESULTS = tuple(METRICS)
+UNPAIRED = (
+    "Table 1 needs all three ratios of a data set, table 2 all three data sets; a mean over fewer is another quantity."
+)
+BASELINE = "baseline"
+MEASURES = {
+    "avacc": "AvAcc (mean recall)",
+    "cba": "CBA (mean of the lower of precision and recall)",
+    "mavg": "MAvG (geometric mean of recalls)",
+}
+SITUATIONS = {
+    study.FEATURES: "classify features of a fixed ImageNet network with a support vector machine",
+    study.IMAGES: "fine-tune an ImageNet network",
+}
+FIGURE = "AvAcc over the imbalance ratio, by representation and data set."
+MATTER = ("weights", "data sets left out", "epochs", "folds")
+
+
+def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Ours for each printed score that was measured (`common.comparison`): over the same ratios and data sets."""
+    main, parts = study.main_rows(frame), []
+    averaged = {"1": ("dataset", "rho", facts.RATIOS), "2": ("rho", "dataset", facts.DATASETS)}
+    for kind in SITUATIONS:
+        own = main[main["representation"] == kind]
+        for number, (by, over, wanted) in averaged.items():
+            ours = facts.complete(facts.scores(own), over, wanted) if len(own) else own
+            if ours.empty:
+                continue
+            rows = printed[(printed["table"] == number) & (printed["representation"] == kind)]
+            key = ["metric", by, "method"]
+            known = rows[key].reset_index().merge(facts.summarise(ours, key), on=key).set_index("index")
+            full = bool((ours["epochs"] >= study.EPOCHS).all())
+            profile = "/".join(sorted(ours["profile"].unique())) + ("" if full else ", shortened schedule")
+            parts.append(known.assign(profile=profile, full=full, stand_in=False))
+    return pd.concat(parts) if parts else pd.DataFrame()
+
+
+def contest(frame: pd.DataFrame) -> pd.DataFrame:
+    """Scores of every resampler, by representation and data set (`common.overview_contest`)."""
+    main = study.main_rows(frame)
+    rows = main[main["metric"].isin(MEASURES) & main["representation"].isin(SITUATIONS)]
+    return rows.assign(
+        situation=rows["representation"].map(SITUATIONS),
+        where=[_where(*place) for place in rows[["dataset", "representation", "epochs"]].to_numpy()],
+        setting=[f"ratio {rho:g}" for rho in rows["rho"]],
+        test_share=rows["n_test"] / (rows["n_test"] + rows["n_train"]),
+    )
+
+
+def _where(dataset: str, representation: str, epochs: float) -> str:
+    short = representation == study.IMAGES and epochs < study.EPOCHS
+    return f"{NAMES[dataset]}, {representation}" + (f", {epochs:g} of {study.EPOCHS} epochs" if short else "")
+
+
+def figure(frame: pd.DataFrame):
+    """AvAcc over the ratio; None before two ratios were measured."""
+    return show.over_ratios(study.main_rows(frame))
+
+
+def deviations(frame: pd.DataFrame) -> list[dict]:
+    """Departures from the paper of all that was measured."""
+    return show.measured_deviations(study.main_rows(frame))
