@@ -69,7 +69,8 @@ def resolve(fit: Fit, rows: Iterable[Row]) -> Fit:
         first = first or shape
         if fit.kind == "exact" and shape != first:
             raise UserError(
-                f"{row.where}: image is {_by(shape)}, the first one {_by(first)}; pass a size to bring all to one"
+                f"{row.where}: image is {_by(shape)}, the first one {_by(first)}; "
+                "pass a size (image_size) to bring all to one"
             )
     return replace(fit, channels=fit.channels or (1 if grey else 3), native=first if fit.kind == "exact" else None)
 

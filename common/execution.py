@@ -7,6 +7,7 @@ threads.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -53,8 +54,8 @@ def page(job: jobs.Job) -> Path:
 def settled(job: jobs.Job) -> bool:
     """Whether running the job again would change nothing.
 
-    All its cells are in the store; and if it renders the page, that was made with the same parameters, after anything
-    it shows had last changed.
+    All its cells are in the store; and if it renders the page, that was made with the same parameters from files that
+    are what they were then.
     """
     import yaml
 
@@ -63,16 +64,26 @@ def settled(job: jobs.Job) -> bool:
     if not job.last:
         return True
     try:
-        before = yaml.safe_load(output(job).with_suffix(".yaml").read_text(encoding="utf-8"))["parameters"]
-        made = page(job).stat().st_mtime
+        before = yaml.safe_load(output(job).with_suffix(".yaml").read_text(encoding="utf-8"))
+        parameters, shown = before["parameters"], before["shown"]
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         return False
     asked = {name: value for name, value in {**job.options, **job.parameters}.items() if name not in PRIVATE}
-    before.pop("time_budget", None)
-    store = job.study.store
+    parameters.pop("time_budget", None)
+    return parameters == asked and page(job).exists() and shown == _state(_shows(job))
+
+
+def _shows(job: jobs.Job) -> list[str]:
+    """The files and folders that what a page shows comes from."""
     source = (path for path in (paths.ROOT / "common").rglob("*") if path.is_file() and path.suffix != ".pyc")
-    shown = [job.paper.notebook, *source, store.root / job.paper.stem, *store.committed.glob("*.parquet")]
-    return before == asked and made >= max(path.stat().st_mtime for path in shown if path.exists())
+    store = [job.study.store.root / job.paper.stem, *job.study.store.committed.glob("*.parquet")] if job.study else []
+    return sorted(map(str, [job.paper.notebook, *source, *store]))
+
+
+def _state(shows: list[str]) -> str:
+    """A digest of when files changed: other than the times themselves it holds whichever way a clock was set."""
+    times = [[name, Path(name).stat().st_mtime_ns] for name in shows if Path(name).exists()]
+    return hashlib.sha256(json.dumps(times).encode()).hexdigest()
 
 
 def start(job: jobs.Job, slots: int, seconds: float = math.inf) -> Started:
@@ -90,6 +101,7 @@ def start(job: jobs.Job, slots: int, seconds: float = math.inf) -> Started:
         "parameters": {**options, **job.parameters},
         "timeout": round(min(TIMEOUT[job.profile], seconds + GRACE)),
         "page": str(page(job)) if job.last else None,
+        "shows": _shows(job) if job.last else [],
         "title": job.paper.title,
         "profile": job.profile,
     }
@@ -174,6 +186,8 @@ def main(job_file: str) -> int:
     """The child: execute, then render. It stays where the user is, so that a relative path in --set means theirs."""
     import logging
 
+    # jsonschema's check of web addresses in formats that notebooks do not use: leaving it out saves a second a run.
+    sys.modules.setdefault("rfc3987_syntax", None)
     import papermill
     import yaml
 
@@ -190,7 +204,9 @@ def main(job_file: str) -> int:
     if job["page"]:
         from common import report
 
+        job["shown"] = _state(job["shows"])
         report.render(Path(job["executed"]), Path(job["page"]), title=job["title"], profile=job["profile"])
+        Path(job_file).write_text(yaml.safe_dump(job, sort_keys=False), encoding="utf-8")
     return 0
 
 

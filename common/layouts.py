@@ -65,7 +65,8 @@ def _images_below(folder: Path) -> list[str]:
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for link in (os.path.join(parent, name) for name in folders if os.path.islink(os.path.join(parent, name))):
-            if Path(parent).resolve().is_relative_to(Path(link).resolve()):
+            above = (Path(parent), *Path(parent).parents)  # as walked, through other links too
+            if os.path.realpath(link) in map(os.path.realpath, above):
                 raise UserError(f"{link}: this link leads back to a folder that holds it; remove it")
         found += [
             os.path.join(parent, name) for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")

@@ -66,14 +66,14 @@ def _stale(run, unfinished: Mapping, measured: pd.DataFrame) -> dict[str, str]:
             reasons[key] = f"measured at version {at[-1]} of the study, which is at {version}"
     rest = {key: cell for key, cell in unfinished.items() if key not in reasons}
     if rest:
-        settings = _settings(measured[~measured.index.isin(set(run.keys))], run.module.Cell)
+        settings = measured_settings(measured[~measured.index.isin(set(run.keys))], run.module.Cell)
         for key, cell in rest.items():
-            if any(_on_other_data(run, cell, found) for found in settings.get(_firm(vars(cell), cell), ())):
+            if any(_on_other_data(run, cell, found) for found in settings.get(firm(vars(cell), cell), ())):
                 reasons[key] = OTHER_DATA
     return reasons
 
 
-def _firm(values: Mapping, kind) -> tuple:
+def firm(values: Mapping, kind) -> tuple:
     """The values of the fields that a result shows as they were asked for.
 
     A field whose default is None may stand in a result as what was then taken, such as the protocol's learning rate.
@@ -81,7 +81,7 @@ def _firm(values: Mapping, kind) -> tuple:
     return tuple(values[f.name] for f in dataclasses.fields(kind) if f.default is not None)
 
 
-def _settings(measured: pd.DataFrame, kind: type) -> dict[tuple, list[dict]]:
+def measured_settings(measured: pd.DataFrame, kind: type) -> dict[tuple, list[dict]]:
     """Fields, key and version of every measured cell, by its firm fields.
 
     What a result lacks has the field's default: it is from before the field was added.
@@ -91,7 +91,7 @@ def _settings(measured: pd.DataFrame, kind: type) -> dict[tuple, list[dict]]:
     settings: dict[tuple, list[dict]] = {}
     for key, row in zip(frame.index, frame.where(frame.notna(), None).to_dict("records"), strict=True):
         values = {name: default if row[name] is None else row[name] for name, default in fields.items()}
-        settings.setdefault(_firm(values, kind), []).append({**values, "key": key, "version": row["version"]})
+        settings.setdefault(firm(values, kind), []).append({**values, "key": key, "version": row["version"]})
     return settings
 
 

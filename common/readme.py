@@ -1,17 +1,21 @@
-"""The README's results: figure, state of the papers, verdicts; from the committed results and never by hand."""
+"""Results in Markdown files: the README's figure, state of the papers and verdicts, and what the profiles cost.
+
+They come from the committed results and are never written by hand.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from common import paths, tables
+from common import costs, paths, tables
 from common.claim_words import caveats
 from common.errors import UserError
 from common.ledger import Findings, findings, measured
 from common.papers import PAPERS
 
 FIGURE = Path("docs/figures/systematic_study.svg")
+COSTS = Path("docs/running.md")
 ALT = "Multi-class ROC AUC over the imbalance ratio, by method and fraction of minority classes"
 NOT_YET = "not yet measured"
 
@@ -76,24 +80,29 @@ def figure(results: Path | None = None):
 
 
 def update(root: Path = paths.ROOT) -> None:
-    """Write the results into README.md and the figure beside it.
+    """Write the results into README.md, the figure beside it, and the costs into docs/running.md.
 
     Raises
     ------
     UserError
-        If the README has lost the marks between which the results stand.
+        If a file has lost the marks between which the results stand.
     """
-    results, readme = root / "reports" / "results", root / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    for name, block in blocks(results).items():
-        place = re.compile(rf"(<!-- {name}:.*?-->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        if not place.search(text):
-            raise UserError(
-                f"{readme.name}: no '<!-- {name}: ... -->' and '<!-- /{name} -->' to write between; restore them"
-            )
-        text = place.sub(lambda match, block=block: match[1] + block + match[2], text)
-    readme.write_text(text, encoding="utf-8")
+    results = root / "reports" / "results"
+    _write(root / "README.md", blocks(results))
+    _write(root / COSTS, {name: costs.markdown(name, results) for name in ("reduced", "paper")})
     drawn = figure(results)
     if drawn is not None:
         (root / FIGURE).parent.mkdir(parents=True, exist_ok=True)
         (root / FIGURE).write_bytes(drawn.render())
+
+
+def _write(file: Path, contents: dict[str, str]) -> None:
+    text = file.read_text(encoding="utf-8")
+    for name, block in contents.items():
+        place = re.compile(rf"(<!-- {name}:.*?-->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if not place.search(text):
+            raise UserError(
+                f"{file.name}: no '<!-- {name}: ... -->' and '<!-- /{name} -->' to write between; restore them"
+            )
+        text = place.sub(lambda match, block=block: match[1] + block + match[2], text)
+    file.write_text(text, encoding="utf-8")

@@ -27,6 +27,7 @@ from common.errors import UserError
 from common.store import Store
 
 PROFILES = ("demo", "reduced", "paper")
+FIRST = 16  # cells of a GPU's first group under a time budget
 #: Whose versions stand under 'Provenance'.
 PACKAGES = "torch torchvision keras tensorflow numpy pandas scikit-learn scikit-learn-intelex imbalanced-learn".split()
 
@@ -179,6 +180,27 @@ def device_name(device: str) -> str:
     return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
+def in_time(cells: list[Cell], most: int, deadline: float) -> Iterator[list[Cell]]:
+    """Cells in groups of at most `most`, each as large as what is left of the time allows.
+
+    Under a deadline the first group is small, to learn what it takes. From then on a group that is not larger than an
+    earlier one is taken to need at most its time, and a larger one proportionally more.
+    """
+    limited, taken = deadline != float("inf"), {}
+    start, size = 0, min(most, FIRST if limited else most)
+    while start < len(cells) and size and time.monotonic() <= deadline:
+        begun = time.monotonic()
+        yield cells[start : start + size]
+        start += size
+        taken[size] = max(taken.get(size, 0.0), time.monotonic() - begun)
+        if limited:
+            left, largest = deadline - time.monotonic(), max(taken)
+            sizes = [size for size, seconds in taken.items() if seconds <= left]
+            if largest in sizes:
+                sizes.append(min(most, int(largest * left / max(taken[largest], 1e-9))))
+            size = max(sizes, default=0)
+
+
 class Run:
     """One study with one set of parameters.
 
@@ -287,14 +309,9 @@ class Run:
             return
         if self.options.device == "cpu":
             pool.one_thread()  # the same numbers whether a cell runs here or in a process of its own
-        size = getattr(self.module, "GROUP", 256) if self.options.device == "cuda" else 1
-        slowest = 0.0
-        for start in range(0, len(cells), size):
-            begun = time.monotonic()
-            if begun + slowest > deadline:
-                return
-            yield from self.module.run(list(filter(still_missing, cells[start : start + size])), self.context)
-            slowest = max(slowest, time.monotonic() - begun)
+        most = getattr(self.module, "GROUP", 256) if self.options.device == "cuda" else 1
+        for part in in_time(cells, most, deadline):
+            yield from self.module.run(list(filter(still_missing, part)), self.context)
 
     def keep(self, key: str, result: Result) -> None:
         """Write a finished cell down in the store."""

@@ -49,7 +49,7 @@ def cluster(asked: argparse.Namespace):
         walltime=asked.walltime,
         python=sys.executable,
         job_extra_directives=["--gres=gpu:1"] if asked.gpu else [],
-        worker_extra_args=["--resources", "GPU=1"] if asked.gpu else [],
+        worker_extra_args=["--no-dashboard", *(["--resources", "GPU=1"] if asked.gpu else [])],
         job_script_prologue=[
             *asked.setup,
             f"cd '{ROOT}'",

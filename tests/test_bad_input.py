@@ -228,6 +228,11 @@ def test_data_sets(place, capsys, happened, make, line, message):
     check(place, capsys, happened, make, line, message)
 
 
+def link_both_ways(folder):
+    (folder / "class0" / "there").symlink_to(folder / "class1")
+    (folder / "class1" / "back").symlink_to(folder / "class0")
+
+
 def unlink_all(folder):
     for path in folder.iterdir():
         path.unlink()
@@ -283,6 +288,12 @@ def unlink_all(folder):
         lambda p: images(p, change=lambda f: (f / "class0/again").symlink_to(f)),
         MINE,
         "class0/again: this link leads back to a folder that holds it; remove it",
+    ),
+    (
+        "two links that lead from one class to the other and back",
+        lambda p: images(p, change=link_both_ways),
+        MINE,
+        "this link leads back to a folder that holds it; remove it",
     ),
     (
         "a pipe called .png",

@@ -6,15 +6,19 @@ import random
 import re
 import signal
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
 
 import pandas as pd
 import pytest
 import toy_study
-from processes import Starter, lines, measured
+from processes import Starter, lines, measured, until
+from test_run import notebook
 
-from common import store, study
+from common import running, store, study
+from common.jobs import Job, Replication
+from common.paths import ROOT
 
 AREA = "Processes and disks"
 OPTIONS = {"workers": 1, "offline": True}
@@ -191,3 +195,42 @@ def test_a_killed_process_of_a_run(tmp_path, happened):
     made(tmp_path, vars(run.parameters)).execute()
     assert_as_undisturbed(run, tmp_path)
     happened(f"'{error.value}'; {kept} cells kept, {8 - kept} run by the next start")
+
+
+NOTEBOOK = """\
+import os, sys
+sys.path[:0] = [{tests!r}, {root!r}]
+import toy_study
+from common import study
+run = study.Run.of(toy_study, globals())
+with open({pid!r}, "w") as file:
+    file.write(str(os.getpid()))
+print(run.execute())
+"""
+
+
+@pytest.mark.reliability(AREA, "kill -9 of a notebook's kernel while it runs cells")
+def test_a_killed_kernel(tmp_path, monkeypatch, capsys, happened):
+    log, pid = tmp_path / "log", tmp_path / "pid"
+    run = made(tmp_path, {"log": str(log), "pause": 0.2, "numbers": tuple(range(10))})
+    parameters = {**vars(run.parameters), **options_of(run)}
+    source = NOTEBOOK.format(tests=str(ROOT / "tests"), root=str(ROOT), pid=str(pid))
+    notebook(tmp_path, "7_faulty", source, parameters="\n".join(f"{k} = {v!r}" for k, v in parameters.items()))
+    monkeypatch.setenv("IMBALANCE_REPORTS", str(tmp_path / "reports"))
+    job = Job(Replication(7, "faulty", tmp_path / "7_faulty.ipynb", None), "demo", "demo", {}, {})
+
+    def kill():
+        until(lambda: len(lines(log)) >= 3, 120)
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    (outcome,) = running.notebooks([job], float("inf"), 1)
+    killer.join()
+    assert outcome.status == "failed" and "Kernel died" in capsys.readouterr().out
+    kept = len(run.store.sound("toy", set(run.keys)))
+    assert 2 <= kept < 10
+    assert running.notebooks([job], float("inf"), 1)[0].status == "done"
+    assert len(lines(log)) <= 11
+    assert_as_undisturbed(run, tmp_path)
+    happened(f"the run failed, 'Kernel died'; {kept} cells kept, {10 - kept} run by the next start")

@@ -4,13 +4,21 @@ import re
 
 import pytest
 
-from common import paths, readme
+from common import costs, paths, readme
 from common.errors import UserError
 from common.papers import PAPERS
 
-MARKS = "".join(
-    f"before {name}\n<!-- {name}: x -->\nold 98%\n<!-- /{name} -->\n" for name in ("figure", "papers", "results")
-)
+NAMES = ("figure", "papers", "results", "reduced", "paper")
+MARKS = "".join(f"before {name}\n<!-- {name}: x -->\nold 98%\n<!-- /{name} -->\n" for name in NAMES)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A project without results, whose files have something old between their marks."""
+    (tmp_path / "docs").mkdir()
+    for name in ("README.md", readme.COSTS):
+        (tmp_path / name).write_text(MARKS)
+    return tmp_path
 
 
 def test_the_readmes_results_are_those_that_are_committed():
@@ -36,31 +44,38 @@ def test_every_local_link_and_path_exists():
         assert (paths.ROOT / name).exists(), name
 
 
-def test_update_writes_between_the_marks(tmp_path):
-    (tmp_path / "reports").mkdir()
-    (tmp_path / "reports" / "results").symlink_to(paths.RESULTS)
-    (tmp_path / "README.md").write_text(MARKS)
-    readme.update(tmp_path)
-    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+def test_what_a_profile_costs_is_what_was_measured():
+    text = (paths.ROOT / readme.COSTS).read_text(encoding="utf-8")
+    for profile in ("reduced", "paper"):
+        assert f"-->\n{costs.markdown(profile)}<!-- /{profile} -->" in text, "run ./run_all.sh site"
+
+
+def test_update_writes_between_the_marks(root):
+    (root / "reports").mkdir()
+    (root / "reports" / "results").symlink_to(paths.RESULTS)
+    readme.update(root)
+    text = (root / "README.md").read_text(encoding="utf-8")
     assert text.startswith("before figure\n<!-- figure: x -->\n![") and "<!-- /papers -->\nbefore results\n" in text
-    assert "\n<!-- results: x -->\n| paper |" in text and text.endswith("<!-- /results -->\n")
-    assert "old 9" not in text
-    assert (tmp_path / readme.FIGURE).read_bytes().startswith(b"<?xml")
+    assert "\n<!-- results: x -->\n| paper |" in text and "<!-- /results -->\nbefore reduced\n" in text
+    assert text.count("old 9") == 2  # what stands in the other file
+    assert "| --- |" in (root / readme.COSTS).read_text(encoding="utf-8").split("before reduced")[1]
+    assert (root / readme.FIGURE).read_bytes().startswith(b"<?xml")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert max(len(re.findall(r" \| ", row)) for row in rows) == 6 and len(rows) <= 2 * 2 + 5 + 5 * len(PAPERS)
 
 
-def test_without_results_every_paper_is_called_unmeasured(tmp_path):
-    (tmp_path / "README.md").write_text(MARKS)
-    readme.update(tmp_path)
-    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+def test_without_results_every_paper_is_called_unmeasured(root):
+    readme.update(root)
+    text = (root / "README.md").read_text(encoding="utf-8")
     assert text.count(readme.NOT_YET) == 5 and "![" not in text
     # Two lines of the table's head, and no claim below it.
     assert text.split("<!-- results: x -->\n")[1].count("\n|") == 1
-    assert not (tmp_path / readme.FIGURE).exists()
+    assert not (root / readme.FIGURE).exists()
+    assert re.search(r"Nothing was measured yet of (\d+) of the \1 runs", (root / readme.COSTS).read_text())
 
 
-def test_lost_marks_are_named(tmp_path):
-    (tmp_path / "README.md").write_text("nothing to write between\n")
-    with pytest.raises(UserError, match=r"README\.md: no '<!-- figure"):
-        readme.update(tmp_path)
+@pytest.mark.parametrize(("file", "mark"), [("README.md", "figure"), ("docs/running.md", "reduced")])
+def test_lost_marks_are_named(root, file, mark):
+    (root / file).write_text("nothing to write between\n")
+    with pytest.raises(UserError, match=rf"\.md: no '<!-- {mark}"):
+        readme.update(root)

@@ -258,6 +258,7 @@ def test_a_failed_notebook_does_not_stop_the_others(toys, capsys):
     runs = toys.parent / "reports" / "runs" / "demo"
     assert "size 1 rate 0.001 labels ['b', 'c'] profile demo" in (runs / "7_good.r-1.ipynb").read_text()
     assert (runs / "6_bad.demo.log").exists()
+    assert "\nshown: " in (runs / "7_good.r-2.yaml").read_text()
     page = toys.parent / "reports" / "demo" / "7_good.html"
     assert "size 2" in page.read_text() and not page.with_name("6_bad.html").exists()
 
@@ -276,19 +277,29 @@ def test_what_is_done_is_not_started_again(toy_study):
     job.study.execute()
     assert not execution.settled(job)  # nor a page
     assert execution.settled(replace(job, last=False))  # which only the last run of a paper makes
-    page, asked = execution.page(job), execution.output(job).with_suffix(".yaml")
-    for path in (page, asked):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text("")
-    asked.write_text(json.dumps({"parameters": {**job.options, **job.parameters, "time_budget": "9m"}}))
+    page = execution.page(job)
+
+    def render(job):
+        """What a run leaves behind, its time budget not among what matters."""
+        for path in (page, execution.output(job)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text("")
+        parameters = {**job.options, **job.parameters, "time_budget": "9m"}
+        left = {"parameters": parameters, "shown": execution._state(execution._shows(job))}
+        execution.output(job).with_suffix(".yaml").write_text(json.dumps(left))
+
+    render(job)
     assert execution.settled(job) and execution.settled(planned())
     assert not execution.settled(planned("--refresh"))
     assert not execution.settled(planned("--set", "replicates=2"))  # new cells
     planned("--set", "replicates=2").study.execute()
     assert not execution.settled(planned("--set", "replicates=2"))  # none new, but the page shows other parameters
     assert not execution.settled(job)  # and the store has more to show than when the page was made
-    os.utime(page)
+    render(job)
     assert execution.settled(job)
+    yesterday = time.time() - 86400
+    os.utime(job.paper.notebook, (yesterday, yesterday))  # changed after the clock was set back
+    assert not execution.settled(job)
 
 
 def test_dry_run_of_a_notebook_starts_nothing(toy_study, capsys):
@@ -309,7 +320,8 @@ def test_failure_without_a_traceback_shows_the_log(toys, capsys):
     assert "end of " in (out := capsys.readouterr().out) and "Kernel died" in out
 
 
-def test_ctrl_c_ends_every_process(toys):
+@pytest.mark.reliability("Several notebooks", "Ctrl-C while a notebook runs, as a signal to the command alone")
+def test_ctrl_c_ends_every_process(toys, happened):
     """A signal to the command alone: its kernels live in sessions of their own and must be gone all the same."""
     pid = toys / "pid"
     notebook(toys, "7_slow", "import os, time", f"open({str(pid)!r}, 'w').write(str(os.getpid()))", "time.sleep(99)")
@@ -330,6 +342,7 @@ def test_ctrl_c_ends_every_process(toys):
     assert process.returncode == 130
     assert "interrupted; finished cells are kept, start again to go on" in err and "Traceback" not in err
     _until(lambda: not _alive(int(pid.read_text())), 10)
+    happened(f"'{err.strip()}', exit status {process.returncode}, no process left")
 
 
 def _until(condition, seconds):

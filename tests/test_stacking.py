@@ -216,13 +216,15 @@ def room_for(monkeypatch):
     return limit
 
 
-def test_out_of_memory_halves_the_group(data, room_for):
+@pytest.mark.reliability("Processes and disks", "out of memory for a group of 7 networks, with room for 2 of them")
+def test_out_of_memory_halves_the_group(data, room_for, happened):
     members = [member(k) for k in range(7)]
     alone = [training.fit_many(all_cnn, data, [one], SCHEDULE)[0] for one in members]
     room_for(2)
-    with pytest.warns(RuntimeWarning, match="networks do not fit into memory"):
+    with pytest.warns(RuntimeWarning, match="networks do not fit into memory") as said:
         group = training.fit_many(all_cnn, data, members, SCHEDULE, engine="stacked")
     assert len(group) == 7 and all(distance(a, b) < 1e-3 for a, b in zip(group, alone, strict=True))
+    happened(f"'{said[-1].message}'; all 7 networks trained, each as it is alone")
 
 
 def test_a_network_that_does_not_fit_alone_is_an_error(data, room_for):

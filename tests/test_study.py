@@ -56,6 +56,29 @@ def test_what_another_run_on_the_same_store_has_finished_is_not_run_again(tmp_pa
     assert sorted(numbers_run(log)) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("most", "budget", "sizes"),
+    [
+        # 14 s for the first 16; at that pace 98 fit into 86 s and take 34.5, then 128 take 42; in 9.5 s not even 16 fit.
+        (128, 100.0, [16, 98, 128]),
+        (64, 31.0, [16, 19]),  # 17 s are left: 19 are expected to take 16.6 s, and take 14.75
+        (1, 32.0, [1, 1, 1]),  # 10.25 s each
+        (128, float("inf"), [128, 128, 128, 16]),
+        (128, -1.0, []),
+    ],
+)
+def test_groups_end_within_the_time_budget(monkeypatch, most, budget, sizes):
+    clock = [0.0]
+    monkeypatch.setattr(study.time, "monotonic", lambda: clock[0])
+    found = []
+    for part in study.in_time(list(range(400)), most, budget):
+        found.append(part)
+        clock[0] += 10 + 0.25 * len(part)
+    assert [len(part) for part in found] == sizes
+    assert [cell for part in found for cell in part] == list(range(sum(sizes)))
+    assert clock[0] <= budget or budget < 0
+
+
 def test_workers_end_with_a_killed_parent(tmp_path):
     log = tmp_path / "log"
     parameters = {"log": str(log), "pause": 1.0, "numbers": tuple(range(30))}

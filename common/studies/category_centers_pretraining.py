@@ -104,10 +104,14 @@ def imagenet_state(path: str, offline: bool, size: int, hidden: int) -> dict[str
 
 
 def _load(path: str) -> dict[str, torch.Tensor]:
+    import pickle
+
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # a damaged file raises whatever its bytes happen to say
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        # What torch says of a pickle is how to load it all the same.
+        unsafe = isinstance(error, pickle.UnpicklingError)
+        reason = "more than tensors" if unsafe else (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"weights {path}: no state dict that torch can load ({reason}); see docs/running.md") from error
 
 
