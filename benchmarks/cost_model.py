@@ -83,8 +83,8 @@ def main() -> None:
         "",
         "## Against real runs",
         "",
-        "Measured: the seconds stored with the committed networks of paper 4, which include evaluation and second phases "
-        "and were taken on a machine that did other work at times; that is what a ratio above 1 holds.",
+        "Measured: the seconds stored with the committed networks of paper 4, which include evaluation and second "
+        "phases and were taken on a machine that did other work at times; that is what a ratio above 1 holds.",
         "",
         *markdown(checked(rate)),
         "",

@@ -25,7 +25,7 @@ from common.studies import systematic_study
 
 TABLE = paths.ROOT / "benchmarks" / "results" / "runner.csv"
 TRAININGS = {"dataset": "digits", "step_rhos": [10.0], "step_mus": [0.5], "samplers": ["none"], "balanced": False,
-             "iterations": 150, "replicates": 10}  # fmt: skip
+             "iterations": 150, "replicates": 8}  # fmt: skip
 CELLS = 10_000
 #: What the project holds itself to.
 BARS = {

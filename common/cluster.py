@@ -8,7 +8,9 @@ so the numbers are the same.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
+import signal
 import sys
 import time
 import traceback
@@ -67,10 +69,16 @@ def connected(address: str) -> Iterator:
     n = jobs.cores()
     # Everything listens on 127.0.0.1: who can reach a scheduler or a worker can run code there.
     places = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0"}
-    cluster = LocalCluster(n_workers=n, threads_per_worker=1, memory_limit=None, **places)
+    cluster = LocalCluster(n_workers=n, threads_per_worker=1, memory_limit=None, silence_logs=logging.ERROR, **places)
     with cluster, Client(cluster) as client:
+        client.run(_leave_ctrl_c_to_the_client)
         print(f"cluster of {n} processes on this machine, dashboard {cluster.dashboard_link}", flush=True)
         yield client
+
+
+def _leave_ctrl_c_to_the_client() -> None:
+    """On a worker of this machine, which a terminal's Ctrl-C reaches too; the client ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def check(client, device: str, store: Path) -> None:

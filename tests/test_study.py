@@ -59,7 +59,7 @@ def test_what_another_run_on_the_same_store_has_finished_is_not_run_again(tmp_pa
 @pytest.mark.parametrize(
     ("most", "budget", "sizes"),
     [
-        # 14 s for the first 16; at that pace 98 fit into 86 s and take 34.5, then 128 take 42; in 9.5 s not even 16 fit.
+        # 14 s for the first 16; at that pace 98 fit into 86 s and take 34.5, then 128 take 42; 9.5 s are too few.
         (128, 100.0, [16, 98, 128]),
         (64, 31.0, [16, 19]),  # 17 s are left: 19 are expected to take 16.6 s, and take 14.75
         (1, 32.0, [1, 1, 1]),  # 10.25 s each

@@ -68,7 +68,7 @@ def sweep(frame: pd.DataFrame, methods: Iterable[str] = DRAWN) -> Chart | None:
     drawn["measure"] = pd.Categorical(drawn["measure"], METRICS.values(), ordered=True)
     drawn = drawn.sort_values("measure", kind="stable").astype({"measure": str})
     label = "ratio of normal images to defects"
-    return plots.panels(drawn, "rho", "measure", ylabel="value of the measure", xlabel=label, columns=2, share_y=False)
+    return plots.panels(drawn, "rho", "measure", ylabel="score (0 to 1)", xlabel=label, columns=2, share_y=False)
 
 
 def wide(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
