@@ -56,7 +56,7 @@ def projected(rate: pd.DataFrame) -> pd.DataFrame:
         for kind, name in rate.index:
             if name == network:
                 updates = sum(cell.iterations for cell in cells)
-                rows.append([run.run, name, len(cells), updates, kind, hours(updates, rate.loc[(kind, name)])])
+                rows.append([run.name, name, len(cells), updates, kind, hours(updates, rate.loc[(kind, name)])])
     return pd.DataFrame(rows, columns=["run", "network", "networks", "updates", "device", "hours"])
 
 

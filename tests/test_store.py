@@ -101,6 +101,16 @@ def test_exporting_twice_writes_the_same_bytes(store, tmp_path):
     assert all((tmp_path / "one" / n).read_bytes() == (tmp_path / "two" / n).read_bytes() for n in names)
 
 
+@pytest.mark.parametrize("x", [[0, 1, 2, 3], [0.0, 0.5, 1.0, 1.5]])
+def test_curves_over_whole_and_other_numbers_come_back_as_they_were(store, tmp_path, x):
+    one = record("a")
+    one["curves"] = [{"method": "baseline", "curve": "picture", "x": x, "y": [7, 7, 8, 9]}]
+    store.put("toy", one)
+    store.export(tmp_path / "out")
+    found = pd.read_parquet(tmp_path / "out" / "toy_curves.parquet")
+    assert found["x"].tolist() == x and found["y"].tolist() == [7, 7, 8, 9]
+
+
 def test_what_is_no_export_is_refused(store, tmp_path):
     (tmp_path / "text.zip").write_text("hello")
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
