@@ -49,6 +49,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def _sealed(record: dict) -> bytes:
     """A record as it stands in its file: JSON with a digest of the rest among its fields."""
+    record = {name: value for name, value in record.items() if name != "digest"}  # it may come from `get`
     body = json.dumps(record, sort_keys=True).encode()
     return json.dumps({**record, "digest": hashlib.sha256(body).hexdigest()[:16]}, sort_keys=True).encode()
 

@@ -32,6 +32,8 @@ def test_a_record_comes_back_as_it_was(store):
     assert frame["value"].tolist()[0] == 0.1 + 0.2 and frame["value"].isna().tolist() == [False, True]
     assert store.curves("toy")[["x", "y"]].values.tolist() == [[1, 0.5], [2, 0.25]]
     assert store.get("toy", "b") is None
+    store.put("toy", {**store.get("toy", "a"), "key": "b"})
+    assert store.get("toy", "b")["rows"] == store.get("toy", "a")["rows"]
 
 
 @pytest.mark.parametrize("garbage", [b"", b"{", b"null", b'{"key": "a"}', b"\xff\xfe"])
