@@ -273,6 +273,7 @@ def test_links_lead_to_pages_that_exist(empty):
 
 def test_the_overview_comes_last_and_minds_no_parameter_of_cells(monkeypatch):
     monkeypatch.setattr(jobs, "check_data", lambda study: None)
+    monkeypatch.delenv("IMBALANCE_STORE", raising=False)
     assert [str(paper) for paper in jobs.replications(True)][-1] == "0_overview"
     for profile in ("demo", "reduced", "paper"):
         last = jobs.plan(profile, cli.parse([profile, "--set", "replicates=2", "--only", "0,2"])[2])[-1]
