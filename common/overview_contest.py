@@ -24,10 +24,6 @@ LEAST = 3  # replicates that a lead needs: two may agree by chance, and their in
 WORTH = 0.002  # a gain that surely is smaller than this makes no difference in use
 DIVERGED = "diverged"
 NAMED = 4  # methods that a rule lists, at most
-NAMES = {  # of data sets, as a reader knows them
-    "mnist": "MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "stl10": "STL-10", "imagenet": "ImageNet",
-    "dagm_class1": "DAGM class 1", "magnetic_tile": "magnetic tiles", "mura": "MURA",
-}  # fmt: skip
 PLACE = ["situation", "where", "metric"]
 
 

@@ -152,8 +152,8 @@ def test_two_files_of_weights_are_not_mixed():
 def test_summary():
     frame = printed_grid(datasets=("cifar10", "mnist"), epochs=5.0)
     assert paper.summary(frame) == (
-        "72 support vector machines on features (cifar10, mnist; folds: 3 of 10); "
-        "108 fine-tuned networks (cifar10, mnist; folds: 3 of 10; shortened, 5 of 50 epochs)."
+        "72 support vector machines on features (CIFAR-10, MNIST; folds: 3 of 10); "
+        "108 fine-tuned networks (CIFAR-10, MNIST; folds: 3 of 10; shortened, 5 of 50 epochs)."
     )
     assert paper.summary(frame[frame["representation"] == "features"].assign(variant="pooled")) == "72 cells."
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from common.overview_contest import NAMES as DATA
+from common.names import NAMES as DATA
 from common.statistics import summarise
 from common.studies import category_centers as study
 from common.studies import category_centers_figures as show

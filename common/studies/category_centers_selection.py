@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from common.matching import at_defaults, covering
+from common.names import named
 from common.published_numbers import published
 
 #: Fields of a cell that the paper does not vary, at their defaults.
@@ -70,5 +71,6 @@ def summary(frame: pd.DataFrame) -> str:
     parts = []
     for (network, dataset), rows in frame[frame["count_scale"] == 1].groupby(["network", "dataset"]):
         iterations, replicates = int(rows["iterations"].max()), rows["replicate"].nunique()
-        parts.append(f"{NAMES[network]} on {dataset} for at most {iterations:,} updates, {replicates} replicates")
+        what = f"{NAMES[network]} on {named(dataset)} for at most {iterations:,} updates"
+        parts.append(f"{what}, {replicates} replicate{'s' * (replicates > 1)}")
     return f"{frame['key'].nunique():,} networks: {'; '.join(parts)}."

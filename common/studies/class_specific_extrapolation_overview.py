@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from common.overview_contest import NAMES
+from common.names import NAMES
 from common.statistics import interval
 from common.studies import class_specific_extrapolation as study
 from common.studies import class_specific_extrapolation_figures as show

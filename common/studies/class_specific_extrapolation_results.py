@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from common import plots
+from common.names import named
 from common.studies import class_specific_extrapolation_figures as figures
 from common.studies.class_specific_extrapolation_protocol import METHODS
 from common.studies.class_specific_extrapolation_selection import main_rows
@@ -45,10 +46,11 @@ class Experiment:
             return "Not measured yet."
         first = self.frame.iloc[0]
         counted = self.frame.drop_duplicates("key")
+        backbones = counted["replicate"].nunique()
         return (
-            f"{first['dataset']}, {first['network']} with fully connected layers of {first['hidden']:,}; "
+            f"{named(first['dataset'])}, {first['network']} with fully connected layers of {first['hidden']:,}; "
             f"{first['epochs']} epochs, then {first['iterations']} iterations of {first['head_epochs']}; "
-            f"{len(counted)} heads on {counted['replicate'].nunique()} backbones, {self.diverged} diverged."
+            f"{len(counted)} heads on {backbones} backbone{'s' * (backbones > 1)}, {self.diverged} diverged."
         )
 
     def table(self, metric: str) -> pd.DataFrame:

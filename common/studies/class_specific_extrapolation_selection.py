@@ -7,6 +7,7 @@ import dataclasses
 import pandas as pd
 
 from common.matching import at_defaults
+from common.names import named
 from common.studies.class_specific_extrapolation_protocol import Cell
 
 #: Fields in which runs of the paper's own setting may differ; the width of the head is not stated, and figures and
@@ -42,5 +43,5 @@ def summary(frame: pd.DataFrame) -> str:
     backbones, hidden = main["replicate"].nunique(), int(main["hidden"].iloc[0])
     return (
         f"{frame['key'].nunique():,} heads of width {hidden:,} on {backbones} VGG-19 backbone{'s' * (backbones > 1)} "
-        f"({main['dataset'].iloc[0]})."
+        f"({named(main['dataset'].iloc[0])})."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from common.overview_contest import NAMES
+from common.names import NAMES
 from common.studies import mobilenet_features as study
 from common.studies import mobilenet_features_figures as show
 from common.studies import mobilenet_features_tables as facts

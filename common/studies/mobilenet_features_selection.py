@@ -6,6 +6,7 @@ import pandas as pd
 
 from common.matching import AGAINST, covering
 from common.mobilenet_weights import RANDOM
+from common.names import named
 
 EPOCHS = 50  # of the paper's fine-tuning
 FOLDS = 10  # of the paper
@@ -66,7 +67,7 @@ def summary(frame: pd.DataFrame) -> str:
         rows = main[main["representation"] == kind]
         if rows.empty:
             continue
-        sets = ", ".join(sorted(rows["dataset"].unique()))
+        sets = ", ".join(map(named, sorted(rows["dataset"].unique())))
         part = f"{rows['key'].nunique():,} {name} ({sets}; folds: {rows['replicate'].nunique()} of {FOLDS}"
         epochs = rows["epochs"].min()
         parts.append(part + (f"; shortened, {epochs:g} of {EPOCHS} epochs)" if epochs < EPOCHS else ")"))

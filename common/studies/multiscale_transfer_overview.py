@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from common.overview_contest import NAMES
+from common.names import named
 from common.studies import multiscale_transfer as study
 from common.studies import multiscale_transfer_figures as show
 
@@ -48,7 +48,7 @@ def contest(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _where(dataset: str, trunk: str) -> str:
-    return NAMES.get(dataset, dataset) + STAND_INS.get(dataset, "") + (", from pixels" if trunk == "own" else "")
+    return named(dataset) + STAND_INS.get(dataset, "") + (", from pixels" if trunk == "own" else "")
 
 
 def figure(frame: pd.DataFrame):

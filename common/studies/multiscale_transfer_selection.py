@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-NAMES = {"dagm_class1": "DAGM class 1", "magnetic_tile": "magnetic tiles", "mura": "MURA"}
+from common.names import named
 
 
 def remarks(settings: pd.DataFrame) -> list[str]:
@@ -27,5 +27,5 @@ def summary(frame: pd.DataFrame) -> str:
         few = rows.loc[rows["few"] > 0, "few"].unique()
         said = [f"at ratios {', '.join(shown)}"] * bool(shown)
         said += [f"with {', '.join(f'{n:g}' for n in sorted(few))} defects"] * bool(len(few))
-        parts.append(f"{NAMES.get(dataset, dataset)} {' and '.join(said)}")
+        parts.append(f"{named(dataset)} {' and '.join(said)}")
     return f"A reconstruction from the abstract; {frame['key'].nunique():,} trainings: {'; '.join(parts)}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from common.matching import covering
-from common.overview_contest import NAMES
+from common.names import NAMES
 from common.statistics import interval
 from common.studies import systematic_study as study
 from common.studies import systematic_study_figures as show
