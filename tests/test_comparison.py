@@ -133,7 +133,14 @@ def test_table_2_needs_all_three_data_sets():
 
 
 def test_a_saving_is_paired_with_what_is_printed():
-    usual = {"dataset": "cifar10", "metric": "seconds", "pair": "", "ablation": False, "iterations": 19, "hidden": 512}
+    usual = {
+        "dataset": "cifar10",
+        "metric": "busy_seconds",
+        "pair": "",
+        "ablation": False,
+        "iterations": 19,
+        "hidden": 512,
+    }
     usual |= {"dropout": 0.0}
     two = frame((70.0, 90.0), method="class-specific, two pairs", **usual)
     rows = pd.concat([two, frame((100.0, 100.0), method="asymmetric", **usual)])

@@ -176,14 +176,14 @@ def overall(frame: pd.DataFrame) -> pd.DataFrame:
 
 def cost(frame: pd.DataFrame) -> pd.DataFrame:
     """What each arm costs after the backbone, and what it saves against biased extrapolation of all pairs, in %."""
-    metrics = {"generated": "samples made", "samples_seen": "samples seen", "seconds": "seconds"}
+    metrics = {"generated": "samples made", "samples_seen": "samples seen", "busy_seconds": "seconds"}
     whole = frame[(frame["pair"] == "") & frame["metric"].isin(metrics)]
     table = whole.pivot_table(index="replicate", columns=["metric", "method"], values="value")
     rows = []
     for method in _known(whole, EVERY):
         row = {"method": method}
         for metric, name in metrics.items():
-            values = table[metric]
+            values = table[metric] if metric in table else pd.DataFrame(columns=[method, UNIFORM], dtype=float)
             row[name] = tables.text(float(values[method].mean()), 0)
             if method != UNIFORM and UNIFORM in values and values[UNIFORM].gt(0).all():
                 saved = interval(100 * (1 - values[method] / values[UNIFORM]))

@@ -33,7 +33,7 @@ def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     main = main[(main["status"] == "ok") & (main["dataset"] == "cifar10")]
     own = main[(main["metric"] == "overlapped") & (main["method"] == METHODS["none"])]
     by_pair = own.pivot_table(index="replicate", columns="pair", values="value").astype(float)
-    seconds = main[(main["metric"] == "seconds") & main["method"].isin([METHODS["two"], UNIFORM])]
+    seconds = main[(main["metric"] == "busy_seconds") & main["method"].isin([METHODS["two"], UNIFORM])]
     rows = {}
     for index, row in printed.iterrows():
         if row["metric"] == "overlapped" and row["pair"] in by_pair:
