@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common import study
+from common import study, tables
 from common.studies import class_specific_extrapolation as paper
 from common.studies import class_specific_extrapolation_figures as show
 from common.studies.class_specific_extrapolation_results import experiment
@@ -55,6 +55,8 @@ def test_tables(run):
     cost = show.cost(whole.frame).set_index("method")
     assert cost.loc["no extrapolation", "samples made"] == "0"
     assert pd.isna(cost.loc["asymmetric", "seconds saved, %"])
+    untimed = show.cost(whole.frame[whole.frame["metric"] != "busy_seconds"]).set_index("method")
+    assert set(untimed["seconds"]) == {tables.MISSING} and untimed["samples made"].equals(cost["samples made"])
     assert show.overlapped(whole.frame)["overlapped in the paper"].isna().all(), "these are not the paper's pairs"
     assert len(show.closeness(whole.frame)) == 5
     assert set(show.overall(whole.frame)) == {"method", "accuracy", "recall of minor classes"}

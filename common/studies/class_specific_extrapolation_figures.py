@@ -179,11 +179,12 @@ def cost(frame: pd.DataFrame) -> pd.DataFrame:
     metrics = {"generated": "samples made", "samples_seen": "samples seen", "busy_seconds": "seconds"}
     whole = frame[(frame["pair"] == "") & frame["metric"].isin(metrics)]
     table = whole.pivot_table(index="replicate", columns=["metric", "method"], values="value")
-    rows = []
-    for method in _known(whole, EVERY):
+    methods, rows = _known(whole, EVERY), []
+    table = table.reindex(columns=pd.MultiIndex.from_product([metrics, methods]))
+    for method in methods:
         row = {"method": method}
         for metric, name in metrics.items():
-            values = table[metric] if metric in table else pd.DataFrame(columns=[method, UNIFORM], dtype=float)
+            values = table[metric]
             row[name] = tables.text(float(values[method].mean()), 0)
             if method != UNIFORM and UNIFORM in values and values[UNIFORM].gt(0).all():
                 saved = interval(100 * (1 - values[method] / values[UNIFORM]))
