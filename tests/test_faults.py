@@ -56,7 +56,8 @@ def assert_as_undisturbed(run, tmp_path):
 @pytest.mark.reliability(AREA, "kill -9 of a run at 20 random moments, started again each time")
 def test_killed_twenty_times(starter, tmp_path, happened):
     log, chance = tmp_path / "log", random.Random(20)
-    run = made(tmp_path, {"log": str(log), "pause": 0.01, "numbers": tuple(range(200))})
+    # 200 pauses take longer than 20 times the longest wait, so no start can come to its end.
+    run = made(tmp_path, {"log": str(log), "pause": 0.03, "numbers": tuple(range(200))})
     finished, kills = set(), 0
     while kills < 20:
         pid = starter.start(vars(run.parameters), options_of(run), tmp_path / "out")
