@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import time
 import warnings
 from pathlib import Path
 
 import torch
+
+from common.atomic import replacing
 
 EVERY = 60.0  # seconds between two checkpoints: what a kill costs at most, beside the stretch it interrupts
 
@@ -59,17 +59,8 @@ class Checkpoint:
         """Write the state, whole or not at all; where it cannot be written, training goes on without."""
         self._last = time.monotonic()
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    torch.save(state, file)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(temporary, self._path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            with replacing(self._path) as file:
+                torch.save(state, file)
         except (OSError, RuntimeError) as error:  # torch's writer has errors of its own for a full disk
             reason = str(error).splitlines()[0]
             warnings.warn(f"checkpoint {self._path}: {reason}; training goes on without", RuntimeWarning, stacklevel=3)

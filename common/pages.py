@@ -7,9 +7,7 @@ looks like one made today and links to what there is now.
 from __future__ import annotations
 
 import html
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +16,8 @@ from urllib.parse import quote
 
 from bs4 import BeautifulSoup
 from markupsafe import Markup
+
+from common.atomic import replacing
 
 PROFILES = {  # name to what its numbers are worth
     "demo": "stand-in data, minutes",
@@ -102,13 +102,5 @@ def refresh(path: Path, shared: Mapping[str, str]) -> None:
 
 def write(path: Path, text: str) -> None:
     """Write through a temporary file, so that a page is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))

@@ -20,6 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from common import paths
+from common.atomic import replacing
 from common.errors import UserError
 
 CURVE_COLUMNS = ["key", "method", "curve", "x", "y"]
@@ -29,22 +30,6 @@ COLUMNS = (
     "learning_rate iterations schedule precision selection class_label metric value status train_seconds device "
     "code_version created"
 ).split()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write under a temporary name in the same folder, sync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _sealed(record: dict) -> bytes:
@@ -89,7 +74,8 @@ class Store:
     def put(self, stem: str, record: dict) -> None:
         """Keep a finished cell: ``{"key", "common": {column: value}, "rows": [...], "curves": [...]}``."""
         try:
-            write_atomically(self._path(stem, record["key"]), _sealed(record))
+            with replacing(self._path(stem, record["key"])) as file:
+                file.write(_sealed(record))
         except OSError as error:
             message = f"the store {self.root} takes no more ({error.strerror}); what it has is whole: make room, then"
             raise OSError(error.errno, f"{message} start again to go on") from error
@@ -205,15 +191,13 @@ class Store:
                 files[f"{stem}_curves.parquet"] = _curves_file(curves)
             written[stem] = frame["key"].nunique()
         if target.suffix == ".zip":
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.tmp")
-            with zipfile.ZipFile(temporary, "w") as archive:
+            with replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
                 for name, content in files.items():
                     archive.writestr(name, content)
-            os.replace(temporary, target)
         elif target.suffix == "" or target.is_dir():
             for name, content in files.items():
-                write_atomically(target / name, content)
+                with replacing(target / name) as file:
+                    file.write(content)
         else:
             raise UserError(f"export {target}: expected a folder or a file ending in .zip")
         return written
