@@ -13,7 +13,7 @@ from importlib import import_module
 
 import pandas as pd
 
-from common import grids, paths
+from common import grids, paths, tables
 from common.studies import systematic_study as paper
 
 FOLDER = paths.ROOT / "benchmarks" / "results"
@@ -60,13 +60,13 @@ def projected(rate: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run", "network", "networks", "updates", "device", "hours"])
 
 
-def markdown(table: pd.DataFrame) -> list[str]:
-    """The table's lines in Markdown."""
+def markdown(table: pd.DataFrame) -> str:
+    """The table in Markdown, its numbers short."""
     cells = [
         [f"{v:.3g}" if isinstance(v, float) else f"{v:,}" if isinstance(v, int) else str(v) for v in row]
         for row in table.to_numpy(dtype=object)
     ]
-    return ["| " + " | ".join(row) + " |" for row in [list(table.columns), ["---"] * table.shape[1], *cells]]
+    return tables.markdown(table.columns, cells)
 
 
 def main() -> None:
@@ -79,18 +79,18 @@ def main() -> None:
         f"Written by `python benchmarks/cost_model.py` from many_networks_*.csv ({measured_on}) and the committed "
         "results. Hours = networks x iterations x milliseconds of one iteration with all cores busy.",
         "",
-        *markdown(rate.reset_index()[["kind", "network", "K", "processes", "ms per iteration", "networks per hour"]]),
+        markdown(rate.reset_index()[["kind", "network", "K", "processes", "ms per iteration", "networks per hour"]]),
         "",
         "## Against real runs",
         "",
         "Measured: the seconds stored with the committed networks of paper 4, which include evaluation and second "
         "phases and were taken on a machine that did other work at times; that is what a ratio above 1 holds.",
         "",
-        *markdown(checked(rate)),
+        markdown(checked(rate)),
         "",
         "## The full protocol of paper 4",
         "",
-        *markdown(projected(rate)),
+        markdown(projected(rate)),
         "",
     ]
     (FOLDER / "cost_model.md").write_text("\n".join(lines), encoding="utf-8")

@@ -24,7 +24,7 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 
-from common import paths, study
+from common import paths, study, tables
 
 FOLDER = paths.ROOT / "benchmarks" / "results"
 LOOP, MEMORY, PER_CORE = "DataLoader loop", "loop, data in memory", "the same, one process a core"
@@ -314,13 +314,13 @@ def write(table: pd.DataFrame, device: str) -> None:
     table.to_csv(file, index=False, float_format="%.5g", lineterminator="\n")
     shown = table.drop(columns=["device", "torch", "GFLOP/s", "ceiling GFLOP/s"])
     cells = [[f"{v:.3g}" if isinstance(v, float) else str(v) for v in row] for row in shown.to_numpy(dtype=object)]
-    lines = ["| " + " | ".join(row) + " |" for row in [list(shown.columns), ["---"] * shown.shape[1], *cells]]
+    text = tables.markdown(shown.columns, cells)
     ceilings = ", ".join(f"{top:,.0f}" for top in table["ceiling GFLOP/s"].unique())
     head = (
         f"Written by `python benchmarks/many_networks.py --device {device}`. {table['device'].iloc[0]}, torch "
         f"{table['torch'].iloc[0]}; matrix products in bf16 reach {ceilings} GFLOP/s."
     )
-    file.with_suffix(".md").write_text("\n".join(["# Networks an hour", "", head, "", *lines, ""]), encoding="utf-8")
+    file.with_suffix(".md").write_text(f"# Networks an hour\n\n{head}\n\n{text}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from importlib.metadata import version
 import pandas as pd
 from tqdm import tqdm
 
-from common import paths, study
+from common import paths, study, tables
 from common.statistics import interval
 from common.studies import systematic_study as paper
 
@@ -79,8 +79,7 @@ def main() -> None:
     TABLE.parent.mkdir(exist_ok=True)
     table.to_csv(TABLE, index=False, float_format="%.6f", lineterminator="\n")
     lines = differences(table)
-    rows = [lines.columns, ["---"] * lines.shape[1], *lines.astype(str).to_numpy()]
-    text = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    text = tables.markdown(lines.columns, lines.to_numpy(dtype=object))
     head = f"Written by `python benchmarks/precision.py`. {table['device'].iloc[0]}, torch {version('torch')}."
     TABLE.with_suffix(".md").write_text(f"# bf16 against fp32\n\n{head}\n\n{text}\n", encoding="utf-8")
     print(text)

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from common import imbalance, paths, study
+from common import imbalance, paths, study, tables
 from common.mobilenet_weights import digest, read
 from common.studies import mobilenet_features as paper
 from common.studies.mobilenet_features_images import as_images, vectorised
@@ -141,8 +141,7 @@ def main() -> None:
     TABLE.parent.mkdir(exist_ok=True)
     table.to_csv(TABLE, index=False, float_format="%.4f", lineterminator="\n")
     shown = lines(table).drop(columns="device")
-    body = [shown.columns, ["---"] * shown.shape[1], *shown.astype(str).to_numpy()]
-    text = "\n".join("| " + " | ".join(row) + " |" for row in body)
+    text = tables.markdown(shown.columns, shown.to_numpy(dtype=object))
     versions = ", ".join(
         f"{name} {version(name)}" for name in ("scikit-learn", "scikit-learn-intelex", "imbalanced-learn")
     )

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from common import cluster, jobs, paths, pool, running, study
+from common import cluster, jobs, paths, pool, running, study, tables
 from common.studies import systematic_study
 
 TABLE = paths.ROOT / "benchmarks" / "results" / "runner.csv"
@@ -154,13 +154,12 @@ def main() -> None:
         for value, bar in zip(frame["measured"], frame["bar"], strict=True)
     ]
     frame.to_csv(TABLE, index=False)
-    lines = [f"| {' | '.join(map(str, row))} |" for row in [frame.columns, ["---"] * 4, *frame.to_numpy()]]
     about = [
         "# The runner", "",
         f"Written by `python benchmarks/runner.py` on {study.device_name('cpu')}; the load in the minute before "
         f"was {LOAD:.1f}. Bars hold for idle cores.", "",
     ]  # fmt: skip
-    text = "\n".join([*about, *lines]) + "\n"
+    text = "\n".join([*about, tables.markdown(frame.columns, frame.to_numpy(dtype=object))]) + "\n"
     TABLE.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)
 

@@ -77,14 +77,12 @@ def _measured(study, results: Path) -> Callable[[Any], tuple[float, str] | None]
 def markdown(profile: str, results: Path | None = None) -> str:
     """The table of `costs` in Markdown: runs of which anything was measured, and how many there are beside them."""
     table = costs(profile, results)
-    lines = [
-        "| paper | run | cells | measured | hours of those | hours of all | on one core or GPU of |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | --- |",
-    ]
+    columns = ["paper", "run", "cells", "measured", "hours of those", "hours of all", "on one core or GPU of"]
+    rows = []
     for row in table[table["measured"] > 0].to_dict("records"):
         hours = [tables.text(row[name], 1) for name in ("hours", "whole")]
-        cells = [row["paper"], row["run"], f"{row['cells']:,}", f"{row['measured']:,}", *hours, row["device"]]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        rows.append([row["paper"], row["run"], f"{row['cells']:,}", f"{row['measured']:,}", *hours, row["device"]])
     without = int((table["measured"] == 0).sum())
+    lines = [tables.markdown(columns, rows, right={*columns} - {columns[1], columns[-1]})]
     lines += ["", f"Nothing was measured yet of {without} of the {len(table)} runs of this profile."] * bool(without)
     return "\n".join(lines) + "\n"

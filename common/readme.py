@@ -44,30 +44,29 @@ def _figure(found: list[Findings]) -> str:
 def _papers(found: list[Findings]) -> str:
     """A row a paper: what was measured, and how its claims fared."""
     heads = [f"{mark} {name}" for name, mark in tables.VERDICTS.items()]
-    lines = [f"| | paper | measured | {' | '.join(heads)} |", "| --- | --- | --- |" + " ---: |" * len(heads)]
+    rows = []
     for one in found:
         counts = one.claims["verdict"].value_counts()
-        counted = " | ".join(str(counts.get(name, 0)) for name in tables.VERDICTS)
+        counted = [counts.get(name, 0) for name in tables.VERDICTS]
         year = f", {one.paper.year}" if one.paper.year else ""
         paper = f"**{one.paper.short}** ({one.paper.authors}{year})"
-        lines.append(f"| {one.paper.number} | {paper} | {one.summary or NOT_YET} | {counted} |")
-    return "\n".join(lines) + "\n"
+        rows.append([one.paper.number, paper, one.summary or NOT_YET, *counted])
+    return tables.markdown(["", "paper", "measured", *heads], rows, right=heads) + "\n"
 
 
 def _headlines(found: list[Findings]) -> str:
     """The claims that their files call headlines, as far as they were measured."""
-    lines = ["| paper | claim | effect [95% interval] | n | verdict |", "| --- | --- | --- | ---: | --- |"]
+    rows = []
     for one in found:
         shown = one.claims[one.claims["headline"].astype(bool) & (one.claims["verdict"] != "no data")]
-        lines += [_row(row) for row in shown.to_dict("records")]
-    return "\n".join(lines) + "\n"
+        rows += [_row(row) for row in shown.to_dict("records")]
+    return tables.markdown(["paper", "claim", "effect [95% interval]", "n", "verdict"], rows, right=["n"]) + "\n"
 
 
-def _row(claim: dict) -> str:
+def _row(claim: dict) -> tuple:
     limits = [limit.split(":")[0] for limit in caveats(claim["verdict_note"])[0].split("; ") if limit]
     verdict = f"{tables.VERDICTS[claim['verdict']]} {claim['verdict']}" + (f" ({', '.join(limits)})" if limits else "")
-    cells = (claim["paper"], claim["statement"], tables.verdict_effect(claim), claim["n"], verdict)
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+    return claim["paper"], claim["statement"], tables.verdict_effect(claim), claim["n"], verdict
 
 
 def figure(results: Path | None = None):

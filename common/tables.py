@@ -283,6 +283,13 @@ def _label(name) -> str:
     return SYMBOLS.get(name, str(name).replace("_", " "))
 
 
+def markdown(columns: Sequence[str], rows: Iterable[Iterable], right: Iterable[str] = ()) -> str:
+    """A table in Markdown, cells as `str` gives them; the columns named in `right` are aligned to the right."""
+    right = set(right)
+    rule = ["---:" if column in right else "---" for column in columns]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in (columns, rule, *rows))
+
+
 def cost(frame: pd.DataFrame, by: list[str], unit: str = "network") -> pd.DataFrame:
     """Cells, of them diverged, and training time, by these columns; `unit` is what a cell is called.
 
