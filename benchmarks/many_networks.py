@@ -24,7 +24,7 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 
-from common import paths, study, tables
+from common import paths, provenance, tables
 
 FOLDER = paths.ROOT / "benchmarks" / "results"
 LOOP, MEMORY, PER_CORE = "DataLoader loop", "loop, data in memory", "the same, one process a core"
@@ -299,7 +299,7 @@ def main() -> None:
     seconds = min(arguments.seconds, 5.0) if arguments.quick else arguments.seconds
     tasks = [LENET] if arguments.quick else [LENET, ALL_CNN]
     table = pd.concat([compare(task, device, seconds, arguments.quick) for task in tasks], ignore_index=True)
-    table["device"], table["torch"] = study.device_name(device), version("torch")
+    table["device"], table["torch"] = provenance.device_name(device), version("torch")
     if not arguments.quick:
         write(table, device)
     if arguments.json or arguments.quick:

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from common import imbalance, paths, study, tables
+from common import imbalance, paths, provenance, study, tables
 from common.mobilenet_weights import digest, read
 from common.studies import mobilenet_features as paper
 from common.studies.mobilenet_features_images import as_images, vectorised
@@ -137,7 +137,7 @@ def main() -> None:
     with threadpool_limits(1):
         rows = machines(x, y, x_test, [*arguments.sizes, len(y)], arguments.reference)
         rows += resamplers(x, images, y, arguments.sizes)
-    table = pd.DataFrame([*rows, memory]).assign(device=study.device_name("cpu"))
+    table = pd.DataFrame([*rows, memory]).assign(device=provenance.device_name("cpu"))
     TABLE.parent.mkdir(exist_ok=True)
     table.to_csv(TABLE, index=False, float_format="%.4f", lineterminator="\n")
     shown = lines(table).drop(columns="device")

@@ -20,7 +20,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from common import cluster, jobs, paths, pool, running, study, tables
+from common import cluster, jobs, paths, pool, provenance, running, study, tables
+from common.cells import Context, Result
+from common.options import Options
 from common.studies import systematic_study
 
 TABLE = paths.ROOT / "benchmarks" / "results" / "runner.csv"
@@ -90,7 +92,7 @@ def _load_all() -> None:
     from common.studies import systematic_study_training  # noqa: F401
 
     torch.set_num_threads(1)
-    study.Context(study.Options(offline=True)).data("digits")
+    Context(Options(offline=True)).data("digits")
 
 
 def overhead(folder: Path) -> float:
@@ -133,7 +135,7 @@ def ten_thousand(folder: Path) -> tuple[float, float]:
     ]
     curves = [{"method": "baseline", "curve": "loss", "x": list(range(20)), "y": [0.123456789] * 20}]
     for key, cell in first.keys.items():
-        first.keep(key, study.Result(cell, rows, curves, {}, "ok", 1.0))
+        first.keep(key, Result(cell, rows, curves, {}, "ok", 1.0))
     if len(first.keys) != CELLS or made().execute().done != CELLS:  # the second also reads every file once
         raise RuntimeError("not all cells are there")
     again, listed = made(), made()
@@ -156,7 +158,7 @@ def main() -> None:
     frame.to_csv(TABLE, index=False)
     about = [
         "# The runner", "",
-        f"Written by `python benchmarks/runner.py` on {study.device_name('cpu')}; the load in the minute before "
+        f"Written by `python benchmarks/runner.py` on {provenance.device_name('cpu')}; the load in the minute before "
         f"was {LOAD:.1f}. Bars hold for idle cores.", "",
     ]  # fmt: skip
     text = "\n".join([*about, tables.markdown(frame.columns, frame.to_numpy(dtype=object))]) + "\n"

@@ -19,10 +19,10 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 
-from common import jobs, outcomes, paths, progress
+from common import jobs, outcomes, paths, progress, provenance
 from common.dispatch import dispatch
 from common.errors import UserError
 from common.outcomes import FAILED, GO_ON, Outcome
@@ -115,15 +115,9 @@ def check(client, device: str, store: Path) -> None:
 
 def environment() -> dict[str, str]:
     """What must be equal on client and workers: the source's digest, and the versions that decide numbers."""
-    from common import study
-
-    found = {"source": study.code_version()}
-    for package in (*study.PACKAGES, "distributed"):
-        try:
-            found[package] = metadata.version(package).split("+")[0]  # torch's 2.15.0+cpu is its 2.15.0
-        except metadata.PackageNotFoundError:
-            found[package] = "none"
-    return found
+    found = provenance.versions((*provenance.PACKAGES, "distributed"))
+    # torch's 2.15.0+cpu is its 2.15.0.
+    return {"source": provenance.code_version()} | {name: text.split("+")[0] for name, text in found.items()}
 
 
 def _look(expected: dict[str, str], sign: str = "") -> str:

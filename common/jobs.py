@@ -15,6 +15,7 @@ from typing import Any
 
 from common import grids, paths
 from common.errors import UserError
+from common.options import Options
 from common.papers import PAPERS
 
 # The command line's own: a grid or --set that changed them would contradict what the user asked for.
@@ -177,7 +178,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _options(profile: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """The fields of `study.Options` that the command line decides, checked; only those that were asked for."""
+    """The fields of `Options` that the command line decides, checked; only those that were asked for."""
     options: dict[str, Any] = {"profile": profile}
     if arguments.data:
         if not Path(arguments.data).expanduser().is_dir():
@@ -229,11 +230,10 @@ def parameter_types(paper: Replication) -> dict[str, Any]:
     own = {name: kind for name, kind in cell.items() if name not in FLAGS}
     if not paper.study:
         return own
-    from common import study
 
     parameters = grids.field_types(paper.module().Parameters)
     if paper.notebook:
-        for name in (*grids.field_types(study.Options), *parameters):
+        for name in (*grids.field_types(Options), *parameters):
             if name not in cell:
                 raise UserError(f"{paper.notebook.name}: its cell tagged 'parameters' lacks {name!r}")
     return {**own, **parameters, "workers": int}

@@ -45,7 +45,7 @@ class Findings:
             return ""
         cells = self.frame.drop_duplicates("key")
         hours = cells.groupby("device", sort=False)["train_seconds"].sum() / 3600
-        # A training has one thread on a processor, named with its cores (`study.device_name`); on a GPU it has a share.
+        # A training has one thread on a processor, named with its cores (`provenance.device_name`), a share of a GPU.
         units = {device: "core hours" if device.endswith("cores") else "GPU hours" for device in hours.index}
         return "; ".join(f"{spent:.1f} {units[device]} of training on {device}" for device, spent in hours.items())
 

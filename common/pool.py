@@ -20,9 +20,9 @@ def results(module, cells: list, context, workers: int, still_missing: Callable,
     ----------
     module : module
         The study; its `group`, if it has one, says which cells share an artifact.
-    cells : list of study.Cell
+    cells : list of cells.Cell
         In the order they should begin.
-    context : study.Context
+    context : cells.Context
     workers : int
         Processes at once.
     still_missing : callable
@@ -32,7 +32,7 @@ def results(module, cells: list, context, workers: int, still_missing: Callable,
 
     Yields
     ------
-    study.Result
+    cells.Result
 
     Raises
     ------

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from common import cli, jobs, outcomes, paths, running
 from common.errors import UserError
+from common.options import parse_duration
 from common.outcomes import GO_ON, shown
 
 
@@ -52,9 +53,8 @@ def _main(argv: list[str]) -> int:
         return 0
     if word in ("export", "merge"):
         return carry(word, Path(file), arguments.store)
-    from common import study
 
-    budget = study.parse_duration(arguments.time_budget) if arguments.time_budget else math.inf
+    budget = parse_duration(arguments.time_budget) if arguments.time_budget else math.inf
     if arguments.scheduler and not arguments.dry_run:
         from common import cluster
 

@@ -8,139 +8,23 @@ the GPU in groups, and writes each down as soon as it is finished.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import os
 import platform
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 
 import pandas as pd
 
-from common import artifacts, data, paths, planning, pool
+from common import data, planning, pool, provenance
+from common.cells import Cell, Context, Result
 from common.errors import UserError
+from common.options import Options
 from common.store import Store
 
-PROFILES = ("demo", "reduced", "paper")
 FIRST = 16  # cells of a GPU's first group under a time budget
-#: Whose versions stand under 'Provenance'.
-PACKAGES = "torch torchvision keras tensorflow numpy pandas scikit-learn scikit-learn-intelex imbalanced-learn".split()
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run, as opposed to what: none of these decides a result (docs/architecture.md)."""
-
-    profile: str = "demo"
-    data: str = ""
-    store: str = ""
-    device: str = "cpu"
-    weights: str = ""
-    time_budget: str = ""
-    workers: int = 0
-    offline: bool = False
-    refresh: bool = False
-
-    def __post_init__(self):
-        if self.profile not in PROFILES:
-            raise UserError(f"profile {self.profile!r}: expected one of {', '.join(PROFILES)}")
-        if self.device not in ("cpu", "cuda"):
-            raise UserError(f"device {self.device!r}: expected cpu or cuda")
-        if self.device == "cuda":
-            import torch
-
-            if not torch.cuda.is_available():
-                raise UserError("device 'cuda': torch finds no CUDA device here; use --device cpu")
-        if self.workers < 0:
-            raise UserError(f"workers {self.workers}: expected 0 (one per core) or a positive number")
-        self.seconds()
-
-    def seconds(self) -> float:
-        """The time budget in seconds; infinite when there is none."""
-        return parse_duration(self.time_budget) if self.time_budget else float("inf")
-
-    def weights_path(self) -> str:
-        """The file of pre-trained weights: `weights`, else IMBALANCE_WEIGHTS, else ""."""
-        return self.weights or os.environ.get("IMBALANCE_WEIGHTS", "")
-
-    def store_path(self) -> Path:
-        """The store's folder: `store`, from the project's root if relative, else IMBALANCE_STORE, else `.store/`."""
-        return paths.ROOT / Path(self.store).expanduser() if self.store else paths.store_root()
-
-
-def parse_duration(text: str) -> float:
-    """Seconds in a duration such as ``90m``, ``1h30m`` or ``45s``."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", str(text).strip())
-    if not match or not any(match.groups()):
-        raise UserError(f"time budget {text!r}: expected hours, minutes, seconds such as 90m, 1h30m or 45s")
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return 3600.0 * hours + 60.0 * minutes + seconds
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Base of every study's cell; its fields decide the result and make the key.
-
-    A field at its default stays out of the key, so that a field added later, whose default is what was done before,
-    voids no result. Defaults are therefore never changed without raising the study's VERSION.
-    """
-
-    dataset: str
-    replicate: int
-
-    def key(self, study: str, version: int, fingerprint: str) -> str:
-        """Name of the cell in the store, from its fields, the data's fingerprint and the study's version."""
-        chosen = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
-        content = {"study": study, "version": version, "data": fingerprint, "cell": chosen}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
-
-
-@dataclass
-class Result:
-    """What running a cell gives.
-
-    `rows` hold method, metric, value and whatever varies within the cell; `columns` what is the same for all its rows
-    beside the cell's own fields; `curves` hold method, curve, x and y.
-    """
-
-    cell: Cell
-    rows: list[dict]
-    curves: list[dict] = field(default_factory=list)
-    columns: dict = field(default_factory=dict)
-    status: str = "ok"
-    seconds: float = float("nan")
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a study's `run` may use: data by name, the device, and the options."""
-
-    options: Options
-
-    def data(self, name: str, size: int = 0) -> tuple[data.Images, data.Images]:
-        """Training and test images of a data set, resized to `size` unless 0; loaded once a process."""
-        return _load(name, size, self.options.data, self.options.offline)
-
-    @property
-    def checkpoints(self) -> Path:
-        """Where `training.fit_many` writes long trainings down."""
-        return self.options.store_path() / "checkpoints"
-
-    def artifact(self, name: str, fields: Mapping, make: Callable[[], Mapping]) -> dict:
-        """Costly arrays that cells share, made once and kept with the store; see `artifacts.artifact`."""
-        return artifacts.artifact(self.options.store_path(), name, fields, make)
-
-
-@cache
-def _load(name: str, size: int, root: str, offline: bool) -> tuple[data.Images, data.Images]:
-    return tuple(
-        data.load(name, split, root or None, size=size or None, offline=offline) for split in ("train", "test")
-    )
 
 
 @dataclass(frozen=True)
@@ -158,26 +42,6 @@ class Summary:
         text = f"{self.cells} cells: {self.done} already done, {self.new} run in {self.seconds:.0f} s"
         text += f" ({self.diverged} diverged)" if self.diverged else ""
         return text + (f", {self.left} left: start again to go on" if self.left else "")
-
-
-@cache
-def code_version() -> str:
-    """Digest of the package's source: provenance, shown as 'code changed since', never part of a key."""
-    digest = hashlib.sha256()
-    for path in sorted((paths.ROOT / "common").rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def device_name(device: str) -> str:
-    """The processor's or the GPU's name."""
-    if device == "cuda":
-        import torch
-
-        return torch.cuda.get_device_name()
-    info = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else []
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
 def in_time(cells: list[Cell], most: int, deadline: float) -> Iterator[list[Cell]]:
@@ -270,7 +134,7 @@ class Run:
 
     def plan(self) -> pd.DataFrame:
         """One row per cell: its fields, `state` (done, missing, stale) and `why`; see `planning.plan`."""
-        return planning.plan(self, code_version())
+        return planning.plan(self, provenance.code_version())
 
     # -- doing it -----------------------------------------------------------------------------------------------------
 
@@ -324,8 +188,8 @@ class Run:
             "stand_in": self._stands_in(result.cell),
             "status": result.status,
             "train_seconds": result.seconds,
-            "device": device_name(self.options.device),
-            "code_version": code_version(),
+            "device": provenance.device_name(self.options.device),
+            "code_version": provenance.code_version(),
             "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         self.store.put(self.module.STEM, {"key": key, "common": common, "rows": result.rows, "curves": result.curves})
@@ -354,19 +218,10 @@ class Run:
 
     def provenance(self) -> dict[str, str]:
         """Versions, hardware and source digest of this run."""
-        from importlib.metadata import PackageNotFoundError, version
-
-        rows = {"profile": self.options.profile, "device": device_name(self.options.device)}
-        rows["Python"] = platform.python_version()
-        for package in PACKAGES:
-            try:
-                rows[package] = version(package)
-            except PackageNotFoundError:
-                rows[package] = "not installed"
-        rows["study version"] = str(self.module.VERSION)
-        rows["source digest"] = code_version()
-        rows["date"] = datetime.now(UTC).strftime("%Y-%m-%d")
-        return rows
+        rows = {"profile": self.options.profile, "device": provenance.device_name(self.options.device)}
+        rows |= {"Python": platform.python_version()} | provenance.versions()
+        rows |= {"study version": str(self.module.VERSION), "source digest": provenance.code_version()}
+        return rows | {"date": datetime.now(UTC).strftime("%Y-%m-%d")}
 
 
 def measured(module, store: Store) -> pd.DataFrame:

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import nn
 
+from common.cells import Context
 from common.data import Images
 from common.errors import UserError
+from common.options import Options
 from common.studies import category_centers as paper
 from common.studies import category_centers_networks as networks
 from common.studies import category_centers_pretraining as pretraining
 from common.studies.category_centers_networks import BEFORE_NORM, BEFORE_RELU
-from common.study import Context, Options
 
 VGG_CELL = paper.Cell("cifar10", 0, network="vgg16", hidden=8)
 PLAIN = ((0.0,) * 3, (1.0,) * 3)

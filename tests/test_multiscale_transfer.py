@@ -10,12 +10,14 @@ import torch
 from PIL import Image
 
 from common import mobilenet_weights, study, training
+from common.cells import Context
 from common.errors import UserError
+from common.options import Options
 from common.seeds import seed
 from common.studies import multiscale_transfer as paper
 from common.studies import multiscale_transfer_training as steps
 from common.studies.multiscale_transfer_protocol import ARMS, SECOND_RATE, ImageNetTrunk
-from common.studies.multiscale_transfer_training import start
+from common.studies.multiscale_transfer_source import builder, start
 
 GOLDEN = Path(__file__).parent / "golden" / "multiscale_transfer.json"
 #: One part of ten is the test part: 300 of the 3,000 textures.
@@ -58,7 +60,7 @@ def test_balanced_accuracy_is_the_mean_recall_and_accuracy_its_weighted_mean(tin
 def test_two_stages_of_the_same_length_a_tenth_of_the_rate_and_the_arms_distributions(trainings, tmp_path):
     make(tmp_path, arms=("scratch balanced-natural",), iterations=5).execute()
     first, second = trainings
-    labels = paper.pool_of(study.Context(study.Options()), "textures", 0).targets(True)
+    labels = paper.pool_of(Context(Options()), "textures", 0).targets(True)
     # 60 images at ratio 5: 10 defects; balanced by oversampling to 50 and 50.
     assert np.bincount(labels[first.members[0].plan]).tolist() == [50, 50]
     assert np.bincount(labels[second.members[0].plan]).tolist() == [50, 10]
@@ -73,7 +75,7 @@ def test_undersampling_loss_and_focal_exponent_of_the_arms(trainings, tmp_path):
     make(
         tmp_path, arms=("undersampling", "weighted loss", "focal loss", "undersampling ensemble"), ensemble=3
     ).execute()
-    labels = paper.pool_of(study.Context(study.Options()), "textures", 0).targets(True)
+    labels = paper.pool_of(Context(Options()), "textures", 0).targets(True)
     under, weighted, focal, ensemble = (trainings[k].members for k in (0, 2, 4, 6))
     assert np.bincount(labels[under[0].plan]).tolist() == [10, 10]
     # n / (C n_c) with 50 and 10 of 60.
@@ -109,7 +111,7 @@ def test_transfer_starts_from_the_source_network_with_a_fresh_head(trainings, tm
     assert scratch.initial is None and transfer.seed_init == scratch.seed_init
     assert all(torch.equal(transfer.initial[name], value) for name, value in source.items())
     assert not any(name.startswith("head.") for name in source)
-    fresh = steps._builder(run.cells[0], 2, 1)(torch.Generator().manual_seed(scratch.seed_init))
+    fresh = builder(run.cells[0], 2, 1)(torch.Generator().manual_seed(scratch.seed_init))
     assert torch.equal(transfer.initial["head.weight"], fresh.head.weight)
 
 

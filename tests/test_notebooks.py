@@ -6,7 +6,8 @@ import importlib
 import nbformat
 import pytest
 
-from common import jobs, study
+from common import jobs
+from common.options import Options
 
 NOTEBOOKS = [paper for paper in jobs.replications(True) if paper.study]
 
@@ -22,7 +23,7 @@ def test_a_notebooks_defaults_are_the_demo_profile(paper):
     values = {}
     exec(source, values)
     module = importlib.import_module(paper.study)
-    for kind in (study.Options, module.Parameters):
+    for kind in (Options, module.Parameters):
         for field in dataclasses.fields(kind):
             value = values[field.name]
             assert (tuple(value) if isinstance(value, list) else value) == field.default, field.name

@@ -13,7 +13,7 @@ import pytest
 import toy_study
 from PIL import Image
 
-from common import planning, study
+from common import cells, planning, study
 from common.papers import PAPERS
 from common.paths import RESULTS, ROOT
 from common.store import Store
@@ -36,7 +36,7 @@ MEASURED_ON = {
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("IMBALANCE_CACHE", str(tmp_path / "cache"))
     yield
-    study._load.cache_clear()
+    cells._load.cache_clear()
 
 
 def toy(tmp_path, **parameters):
@@ -85,7 +85,7 @@ def test_other_data_of_the_same_name(tmp_path, happened):
     dataset = f"folder:{folder}"
     toy(tmp_path, dataset=dataset).execute()
     images(folder, shade=101)
-    study._load.cache_clear()  # a later start
+    cells._load.cache_clear()  # a later start
     run = toy(tmp_path, dataset=dataset, numbers=(0, 1, 2))
     assert states(run) == {
         0: ("stale", planning.OTHER_DATA), 1: ("stale", planning.OTHER_DATA), 2: ("missing", planning.NEVER)
@@ -105,7 +105,7 @@ def test_the_same_images_in_other_files(tmp_path, happened):
     for path in sorted(folder.rglob("*.png")):
         Image.open(path).save(path.with_suffix(".bmp"))
         path.unlink()
-    study._load.cache_clear()
+    cells._load.cache_clear()
     assert states(toy(tmp_path, dataset=f"folder:{folder}")) == {0: ("done", ""), 1: ("done", "")}
     happened("done: the fingerprint is that of the pixels")
 
@@ -186,7 +186,7 @@ EDITS = {  # file -> old, new: prose, plots, another study's numbers, a refactor
     ),
     "studies/multiscale_transfer.py": ("VERSION = 1", "VERSION = 99"),
     "studies/systematic_study_deviations.py": ("from __future__", "# Said in other words.\nfrom __future__"),
-    "study.py": ("chosen = {", "unlike_the_default = chosen = {"),
+    "cells.py": ("chosen = {", "unlike_the_default = chosen = {"),
 }
 SHOW = """
 import sys

@@ -10,8 +10,10 @@ import time
 import pytest
 import toy_study
 
-from common import study
+from common import provenance, study
+from common.cells import Context
 from common.errors import UserError
+from common.options import Options, parse_duration
 
 
 def make(tmp_path, parameters=None, **options):
@@ -205,7 +207,7 @@ def test_a_field_added_later_voids_no_result():
 
 def test_changed_code_is_shown_and_voids_nothing(tmp_path, monkeypatch):
     make(tmp_path).execute()
-    monkeypatch.setattr(study, "code_version", lambda: "another")
+    monkeypatch.setattr(provenance, "code_version", lambda: "another")
     plan = make(tmp_path).plan()
     assert set(plan["state"]) == {"done"} and set(plan["why"]) == {"code changed since"}
 
@@ -215,7 +217,7 @@ def test_measured_leaves_out_stand_ins_and_other_versions(tmp_path, monkeypatch)
     run.execute()
     assert run.frame()["stand_in"].all() and run.measured().empty
     train, _ = run.context.data("digits")
-    monkeypatch.setattr(study.Context, "data", lambda *_: (dataclasses.replace(train, stand_in=False),) * 2)
+    monkeypatch.setattr(Context, "data", lambda *_: (dataclasses.replace(train, stand_in=False),) * 2)
     run = make(tmp_path, {"numbers": (7,)})
     run.execute()
     assert run.measured()["number"].tolist() == [7]
@@ -247,13 +249,13 @@ def test_bad_input_is_named_before_any_work(tmp_path, parameters, options, messa
 
 @pytest.mark.parametrize(("text", "seconds"), [("90m", 5400), ("1h30m", 5400), ("45s", 45), ("2h", 7200), ("1m5s", 65)])
 def test_durations(text, seconds):
-    assert study.parse_duration(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "90", "m", "-5m", "1d", "5m1h"])
 def test_bad_durations(text):
     with pytest.raises(UserError, match="time budget"):
-        study.parse_duration(text)
+        parse_duration(text)
 
 
 def test_cells_that_share_an_artifact_wait_for_the_first_of_them(tmp_path, monkeypatch):
@@ -272,7 +274,7 @@ def test_curves_of_nothing_measured_are_empty(tmp_path):
 
 def test_weights_come_from_the_environment_unless_named(monkeypatch):
     monkeypatch.delenv("IMBALANCE_WEIGHTS", raising=False)
-    assert study.Options().weights_path() == ""
+    assert Options().weights_path() == ""
     monkeypatch.setenv("IMBALANCE_WEIGHTS", "/elsewhere.h5")
-    assert study.Options().weights_path() == "/elsewhere.h5"
-    assert study.Options(weights="mine.h5").weights_path() == "mine.h5"
+    assert Options().weights_path() == "/elsewhere.h5"
+    assert Options(weights="mine.h5").weights_path() == "mine.h5"

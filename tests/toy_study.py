@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.cells import Cell as BaseCell
+from common.cells import Result
 from common.errors import UserError
 from common.seeds import seed
-from common.study import Cell as BaseCell
-from common.study import Result
 
 STEM = "toy"
 PAPER = 0

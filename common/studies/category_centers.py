@@ -13,6 +13,8 @@ from itertools import product
 import numpy as np
 
 from common import imbalance, plateau, training
+from common.cells import Cell as BaseCell
+from common.cells import Context, Result
 from common.errors import UserError
 from common.seeds import seed
 from common.studies.category_centers_claims import (  # noqa: F401 - the claims file names them
@@ -22,8 +24,6 @@ from common.studies.category_centers_claims import (  # noqa: F401 - the claims 
 from common.studies.category_centers_deviations import deviations  # noqa: F401 - part of every study module
 from common.studies.category_centers_networks import PRETRAINING, PROTOCOLS
 from common.studies.category_centers_selection import judged, main_rows, selected, summary  # noqa: F401 - what counts
-from common.study import Cell as BaseCell
-from common.study import Context, Result
 
 STEM = "category_centers"
 PAPER = 1

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from common import training
+from common.cells import Context
 from common.data import Images
 from common.errors import UserError
 from common.seeds import seed
 from common.studies import category_centers as study
 from common.studies import category_centers_networks as networks
 from common.studies.category_centers import Cell
-from common.study import Context
 
 #: torchvision's, of pixels / 255; ours come in as pixels / 256.
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

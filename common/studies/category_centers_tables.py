@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from common import tables
+from common.cells import Cell
 from common.statistics import interval, summarise
 from common.studies import category_centers as study
 from common.studies import category_centers_networks as networks
@@ -227,7 +228,7 @@ def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
     )
 
 
-def protocol_table(cell: study.Cell, n_parameters: int) -> pd.DataFrame:
+def protocol_table(cell: Cell, n_parameters: int) -> pd.DataFrame:
     """How the paper trains the cell's network beside how this cell does."""
     protocol, here = networks.PROTOCOLS[cell.network], networks.schedule(cell)
     size = {"allcnn": "1,372,254 parameters (table IV)", "vgg16": "134,301,514 parameters for 10 classes (table III)"}

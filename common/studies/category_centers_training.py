@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from common import decoupling, plateau, posthoc, resampling, training
+from common.cells import Context, Result
 from common.centers import CategoryCenters
 from common.studies import category_centers as study
 from common.studies import category_centers_networks as networks
 from common.studies.category_centers import Cell, seeds
 from common.studies.category_centers_pretraining import pretrained
 from common.studies.category_centers_stability import angles
-from common.study import Context, Result
 
 NORMALIZED, TRAINING_ONLY = "normalised centres", "training images only"
 #: Classifiers of decoupled training, beside the paper's; `linear` is All-CNN's stand-in for a last layer with weights.

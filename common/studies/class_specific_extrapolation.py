@@ -6,6 +6,7 @@ the arm's sampler puts between classes, iteration by iteration. All pairs of cla
 
 from __future__ import annotations
 
+from common.cells import Context
 from common.studies import class_specific_extrapolation_backbone as backbones
 from common.studies.class_specific_extrapolation_arms import run  # noqa: F401 - part of every study module
 from common.studies.class_specific_extrapolation_backbone import Backbone, backbone_of, class_counts  # noqa: F401
@@ -27,7 +28,6 @@ from common.studies.class_specific_extrapolation_protocol import (  # noqa: F401
     Parameters,
 )
 from common.studies.class_specific_extrapolation_selection import main_rows, selected, summary  # noqa: F401 - what counts
-from common.study import Context
 
 STEM = "class_specific_extrapolation"
 PAPER = 3

@@ -12,6 +12,7 @@ import numpy as np
 
 from common import training
 from common.boundary import pair_accuracy
+from common.cells import Context, Result
 from common.seeds import seed
 from common.studies import class_specific_extrapolation_backbone as backbones
 from common.studies import class_specific_extrapolation_measures as measures
@@ -19,7 +20,6 @@ from common.studies import class_specific_extrapolation_protocol as protocol
 from common.studies.class_specific_extrapolation_backbone import Latents, backbone_of
 from common.studies.class_specific_extrapolation_head import HeadClassifier, LatentHead, from_vgg
 from common.studies.class_specific_extrapolation_protocol import Cell
-from common.study import Context, Result
 
 BIASES = {
     "random": {"selection": "random"},

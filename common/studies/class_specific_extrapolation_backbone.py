@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from common import imbalance, training
+from common.cells import Cell as BaseCell
+from common.cells import Context
 from common.data import Images
 from common.errors import UserError
 from common.seeds import seed
-from common.study import Cell as BaseCell
-from common.study import Context
 from common.vgg import DEPTHS, vgg
 
 #: Raised when the same fields give other latents.

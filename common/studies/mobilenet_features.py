@@ -15,6 +15,8 @@ from itertools import product
 import numpy as np
 
 from common import imbalance, mobilenet_weights
+from common.cells import Cell as BaseCell
+from common.cells import Context, Result
 from common.errors import UserError
 from common.mobilenet import LAST
 from common.seeds import seed
@@ -37,8 +39,6 @@ from common.studies.mobilenet_features_selection import (  # noqa: F401 - which 
     selected,
     summary,
 )
-from common.study import Cell as BaseCell
-from common.study import Context, Result
 
 STEM = "mobilenet_features"
 PAPER = 2

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from common import plots
+from common.cells import Cell
 from common.mobilenet_weights import RANDOM
 from common.studies import mobilenet_features as study
 from common.studies.mobilenet_features_deviations import DATASETS
@@ -68,7 +69,7 @@ def measured_deviations(frame: pd.DataFrame) -> list[dict]:
     return rows
 
 
-def protocol_table(cell: study.Cell) -> pd.DataFrame:
+def protocol_table(cell: Cell) -> pd.DataFrame:
     """How the paper sets up both halves beside how this cell's run does."""
     rows = [
         ("images", "64 x 64, three channels", f"{cell.image_size} x {cell.image_size}, three channels"),
@@ -85,7 +86,7 @@ def _weights(pretrained: str) -> str:
     return "random weights" if pretrained == RANDOM else f"ImageNet weights {pretrained}"
 
 
-def _n_features(cell: study.Cell) -> int:
+def _n_features(cell: Cell) -> int:
     return int(1024 * cell.alpha) * (cell.image_size // 32) ** 2
 
 

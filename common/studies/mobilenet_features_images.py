@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from common import mobilenet, resampling, training
+from common.cells import Context, Result
 from common.studies import mobilenet_features as study
 from common.studies import mobilenet_features_scoring as scoring
 from common.studies.mobilenet_features import Cell
 from common.studies.mobilenet_features_resampling import BY_POSITION, Failed, resample
-from common.study import Context, Result
 
 BATCH_SIZE, LEARNING_RATE = 32, 1e-4
 MEMBERS = 10  # networks trained together on a GPU: ten sets of 50,000 images of 64 x 64 take 6 GB

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from common import metrics
-from common.study import Result
+from common.cells import Result
 
 METRICS = {
     "avacc": metrics.average_accuracy,

@@ -10,11 +10,11 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from common import keras_features, mobilenet_weights, resampling, svm
+from common.cells import Context, Result
 from common.studies import mobilenet_features as study
 from common.studies import mobilenet_features_scoring as scoring
 from common.studies.mobilenet_features import Cell
 from common.studies.mobilenet_features_resampling import Failed, resample
-from common.study import Context, Result
 
 
 def run(cells: list[Cell], context: Context) -> Iterator[Result]:

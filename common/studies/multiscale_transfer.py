@@ -16,10 +16,12 @@ import numpy as np
 import torch
 
 from common import imbalance, mobilenet_weights, networks
+from common.cells import Cell as BaseCell
+from common.cells import Context, Result
 from common.errors import UserError
-from common.multiscale import POOLING
 from common.seeds import seed
 from common.studies.multiscale_transfer_deviations import deviations  # noqa: F401 - part of every study module
+from common.studies.multiscale_transfer_parameters import Parameters
 from common.studies.multiscale_transfer_protocol import (
     ARMS,
     MAPS,
@@ -28,15 +30,11 @@ from common.studies.multiscale_transfer_protocol import (
     builder,
     defect_counts,
     divide,
-    kernels_of,
     least_size,
     pool,
     trainable,
 )
 from common.studies.multiscale_transfer_selection import remarks, summary  # noqa: F401 - part of every study module
-from common.study import Cell as BaseCell
-from common.study import Context, Result
-from common.training import PRECISIONS
 
 STEM = "multiscale_transfer"
 PAPER = 5
@@ -45,127 +43,6 @@ VERSION = 1
 GROUP = 64  # cells run together on a GPU
 #: Result columns that no claim pairs by: they only say what was recorded beside the scores.
 NOT_DESIGN = ("arm", "explain", "pictures", "n_defects", "n_test", "majority", "source_accuracy", "pretrained")
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """What to run; the defaults are the demo profile. Every field is a parameter of the notebook.
-
-    Parameters
-    ----------
-    dataset : str
-        Any name that `data.load` knows. Its first class is the normal one, all others are defects.
-    image_size : int
-        Resize images to this height and width (0: as they are).
-    ratios : list of float
-        Normal images for each defect in the training set.
-    few : list of int
-        Also training sets with so many defects ('several').
-    natural : bool
-        Also the set as it is: all its classes, all images of the training part.
-    arms : list of str
-        Names of `multiscale_transfer_protocol.ARMS`.
-    networks : list of str
-        multiscale, plain (one 3 x 3 branch of equal width), multiscale-3-5 and the like (those branches), resnet10.
-    width, stem, pooling : int, int, str
-        Channels of all branches together; stride of the first convolution (1, 2, 4); average or maximum of each map.
-    iterations, batch_size, learning_rate, weight_decay
-        Updates of both stages together, and Adam's settings.
-    augment : bool
-        Random mirror images and shifts.
-    ensemble : int
-        Networks of the undersampling ensemble.
-    total : int
-        Training images at every ratio (0: as many as there are normal ones).
-    folds : int
-        One of so many parts of the set is the test part.
-    source, source_size, source_iterations : str, int, int
-        The source task: data set, size of its images (0: as they are), updates.
-    related : str
-        The data set of the second reading: source, related task, target.
-    pretrained : str
-        Weights of an ImageNet trunk (`mobilenet_weights.load`: imagenet, or the digest of the file given as the option
-        `weights`): MobileNet's first convolutions, frozen, under every arm; ImageNet is then the source task, and arms
-        that start from scratch or the source are one. Empty: a trunk of its own, trained from pixels.
-    frozen_first, frozen_second : str
-        Beginnings of the names of parameters that each stage leaves alone, such as "trunk branches".
-    explain : bool
-        Grad-CAM of the test defects, where the set has masks: the pointing game.
-    pictures : int
-        Cases of each outcome that the first replicate keeps as pictures.
-    replicates, first_replicate : int
-        Repetitions, each with another split, training set, initial weights and order.
-    precision : str
-        fp32 or bf16 (training only; evaluation is in fp32).
-    """
-
-    dataset: str = "textures"
-    image_size: int = 0
-    ratios: tuple[float, ...] = (4,)
-    few: tuple[int, ...] = ()
-    natural: bool = False
-    arms: tuple[str, ...] = ("baseline", "oversampling", "one-stage natural", "two-stage balanced-natural")
-    networks: tuple[str, ...] = ("multiscale",)
-    width: int = 16
-    stem: int = 2
-    pooling: str = "average"
-    iterations: int = 160
-    batch_size: int = 32
-    learning_rate: float = 0.01
-    weight_decay: float = 1e-4
-    augment: bool = True
-    ensemble: int = 5
-    total: int = 600
-    folds: int = 2
-    source: str = "shapes"
-    source_size: int = 0
-    source_iterations: int = 200
-    related: str = "textures"
-    pretrained: str = ""
-    frozen_first: str = ""
-    frozen_second: str = ""
-    explain: bool = True
-    pictures: int = 2
-    replicates: int = 1
-    first_replicate: int = 0
-    precision: str = "fp32"
-
-    def validate(self) -> None:
-        """Raise `UserError` for a value that cannot be run."""
-        for name in self.arms:
-            if name not in ARMS:
-                raise UserError(f"arms: {name!r} is unknown; there are {', '.join(ARMS)}")
-            if self.pretrained and name.startswith(("one-stage", "scratch")):
-                raise UserError(
-                    f"arms: {name!r} is no arm of its own with pretrained {self.pretrained!r}, where all start from "
-                    "ImageNet; baseline and oversampling also give the rows of one stage"
-                )
-        for rho in self.ratios:
-            if not rho >= 1:
-                raise UserError(f"ratios: {rho!r} is no ratio of normal images to defects; expected at least 1")
-        for name in self.networks:
-            if name != "resnet10":
-                kernels_of(name)
-            elif self.pretrained:
-                raise UserError("networks: 'resnet10' takes images, not maps of a pretrained trunk; leave one out")
-        ones = ("width", "stem", "batch_size", "ensemble", "source_iterations", "replicates")
-        least = dict.fromkeys(ones, 1) | {"iterations": 2, "folds": 2}
-        least |= dict.fromkeys(("image_size", "source_size", "total", "pictures", "first_replicate"), 0)
-        for name, smallest in least.items():
-            if getattr(self, name) < smallest:
-                raise UserError(f"{name}: {getattr(self, name)}; expected at least {smallest}")
-        for count in self.few:
-            if count < 1:
-                raise UserError(f"few: {count}; expected at least 1 defect")
-        if not self.learning_rate > 0 or not self.weight_decay >= 0:
-            raise UserError(
-                f"learning_rate {self.learning_rate}, weight_decay {self.weight_decay}: expected a positive rate, and "
-                "a decay of at least 0"
-            )
-        if self.pooling not in POOLING:
-            raise UserError(f"pooling: {self.pooling!r}; expected one of {', '.join(POOLING)}")
-        if self.precision not in PRECISIONS:
-            raise UserError(f"precision: {self.precision!r}; expected one of {', '.join(PRECISIONS)}")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from common import imbalance, networks, training
+from common.cells import Cell as BaseCell
+from common.cells import Context, Result
 from common.errors import UserError
 from common.seeds import seed
 from common.studies.systematic_study_claims import (  # noqa: F401 - the claims file names them
@@ -26,8 +28,6 @@ from common.studies.systematic_study_claims import (  # noqa: F401 - the claims 
 from common.studies.systematic_study_deviations import deviations  # noqa: F401 - part of every study module
 from common.studies.systematic_study_protocols import FULL_ITERATIONS, PROTOCOLS, Protocol, builder, network_of  # noqa: F401
 from common.studies.systematic_study_selection import judged, main_rows, selected, summary  # noqa: F401 - what counts
-from common.study import Cell as BaseCell
-from common.study import Context, Result
 
 STEM = "systematic_study"
 PAPER = 4

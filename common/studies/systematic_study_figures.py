@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from common import plots, tables
+from common.cells import Cell
 from common.statistics import summarise
 from common.studies import systematic_study as study
 from common.studies.systematic_study_selection import whole_replicates
@@ -114,7 +115,7 @@ def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
     )
 
 
-def protocol_table(cell: study.Cell, n_parameters: int) -> pd.DataFrame:
+def protocol_table(cell: Cell, n_parameters: int) -> pd.DataFrame:
     """How the paper trains the cell's network beside how this cell does."""
     full, here = cell.protocol.schedule, study.schedule(cell)
     counts = {"lenet5": 431_080, "allcnn": 1_369_738, "resnet10": 5_418_792}

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from common import imbalance, metrics, networks, posthoc, resampling, training
+from common.cells import Context, Result
 from common.seeds import seed
 from common.studies import systematic_study as study
 from common.studies import systematic_study_protocols as protocols
 from common.studies.systematic_study import Cell, seeds
-from common.study import Context, Result
 
 CURVE_SAMPLE = 2_000  # test images, and draws from the sampled training set, at each point of a convergence curve
 HEADS = 64  # second phases trained together: the features of each take about 50 MB
