@@ -54,6 +54,8 @@ class Claim:
         Replicates are folds that share images: Nadeau and Bengio's interval.
     note : str
         Shown with the claim.
+    changed : str
+        What of the claim was changed after first results were seen, when and why; shown with the verdict.
     headline : bool
         Whether the README shows it: one of the few that a reader with a minute should see.
     """
@@ -77,6 +79,7 @@ class Claim:
     some: tuple[str, ...] = ()
     test_share: float | None = None
     note: str = ""
+    changed: str = ""
     headline: bool = False
 
     @classmethod

@@ -8,7 +8,7 @@ interval is taken over replicates (`common.statistics`).
 - Schedules are never mixed: judged is the longest that covers the grid (`matching.one_schedule`). A verdict from a
   shortened schedule says so, and a level from one gets none, for it is not what the paper measured.
 - Only complete replicates over common cells are averaged (`matching.complete_block`), and what a claim requires has to
-  be among them (`matching.check`).
+  be among them (`matching.check`), in each group that is judged for itself; a group that lacks some of it is left out.
 - Diverged results are left out and counted in the note, yet a verdict may not rest on leaving them out. A network that
   diverged where its partner did not counts as worse than any score. If that speaks against a claim of no difference or
   no harm (equivalence, not less, not greater), the claim is not supported; any other is undecided at best. If it speaks
@@ -54,8 +54,9 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
         Result frame (docs/architecture.md); may be empty.
     study_module : module or None
         Where ``claim_<name>`` functions are, and optionally NOT_DESIGN: columns the study adds that only record,
-        Cell, for the defaults of fields that older results lack, and ``remarks``: what a verdict on these settings
-        has to say, such as a shortened schedule that is not counted in iterations.
+        Cell, for the defaults of fields that older results lack, ``remarks``: what a verdict on these settings has to
+        say, such as a shortened schedule that is not counted in iterations, ``levels``: why none is compared on them,
+        and ``unjudged``: why results that `judged` leaves out are not judged.
     full_iterations : dict or None
         Iterations of the paper's schedule by data set; None: the module's FULL_ITERATIONS.
 
@@ -63,7 +64,7 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
     -------
     DataFrame
         One row per claim: id, statement, where, test, metric, direction, over, scale, n (replicates), cells (per
-        replicate), effect, low, high, value, margin, verdict, verdict_note, note.
+        replicate), effect, low, high, value, margin, verdict, verdict_note, note, changed.
 
     Raises
     ------
@@ -72,20 +73,23 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
     """
     if full_iterations is None:
         full_iterations = getattr(study_module, "FULL_ITERATIONS", {})
+    unjudged = ""
     if len(frame) and hasattr(study_module, "judged"):
+        unjudged = study_module.unjudged(frame) if hasattr(study_module, "unjudged") else ""
         frame = study_module.judged(frame)
     recorded, cell = getattr(study_module, "NOT_DESIGN", ()), getattr(study_module, "Cell", None)
     rows = matching.tidy(frame, recorded, cell) if len(frame) else None
-    return pd.DataFrame([_row(claim, rows, study_module, full_iterations) for claim in claims], columns=_COLUMNS)
+    found = [_row(claim, rows, study_module, full_iterations, unjudged) for claim in claims]
+    return pd.DataFrame(found, columns=_COLUMNS)
 
 
 _COLUMNS = (
     "id statement where test metric direction over scale n cells effect low high value margin verdict verdict_note "
-    "note".split()
+    "note changed".split()
 )
 
 
-def _row(claim: Claim, rows: pd.DataFrame | None, module, full: Mapping[str, int]) -> dict:
+def _row(claim: Claim, rows: pd.DataFrame | None, module, full: Mapping[str, int], unjudged: str) -> dict:
     found, cells, verdict, notes = Interval(np.nan, np.nan, np.nan, 0), 0, Verdict.NO_DATA, []
     try:
         if rows is None:
@@ -94,7 +98,7 @@ def _row(claim: Claim, rows: pd.DataFrame | None, module, full: Mapping[str, int
             raise NoData("only results on stand-in data")
         found, cells, verdict = _judge(claim, rows, module, full, notes)
     except NoData as reason:
-        notes.append(str(reason))
+        notes += [str(reason), *([unjudged] if unjudged else [])]
     except UserError as error:
         raise UserError(f"claim {claim.id!r}: {error}") from error
     result = {"n": found.n, "cells": cells, "effect": found.estimate, "low": found.low, "high": found.high}
@@ -105,15 +109,18 @@ def _row(claim: Claim, rows: pd.DataFrame | None, module, full: Mapping[str, int
 def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> tuple[Interval, int, Verdict]:
     """Interval, number of cells and verdict; appends to `notes`."""
     cells, alone, schedule = _compared(claim, rows, notes)
+    own = claim.test.startswith(FUNCTION)
+    if not own:
+        cells = _whole_groups(claim, cells, notes)
     usable = cells[cells["value"].notna()]
     if usable.empty:
         raise NoData("all diverged")
-    own = claim.test.startswith(FUNCTION)
     if own:
         usable = _replicates(usable, claim.requires, notes)
     elif alone:
         notes.append(f"{alone} without a partner left out")
-    block, judged, note = matching.complete_block(usable)
+    enough = (lambda settings: _has_required(claim, settings)) if claim.requires else None
+    block, judged, note = matching.complete_block(usable, enough)
     notes += [note] if note else []
     matching.check(judged, claim.requires)
     notes += module.remarks(judged) if hasattr(module, "remarks") else []
@@ -121,7 +128,9 @@ def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> 
         complete = usable[usable["replicate"].isin(block.index)].merge(judged, on=list(judged))
         groups = {"": _call(claim, complete, module)}
     else:
-        groups = _effects(claim, block, judged)
+        # A group that divergence took some of it from is not judged either; `_with_diverged` says so.
+        kept = _whole_groups(claim, judged, [])
+        groups = _effects(claim, block[kept.index], kept)
     shortened = _shortened(schedule, full)
     notes += shortened
     found, verdict = decide(claim, groups, notes)
@@ -129,8 +138,11 @@ def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> 
     if found.n < 2:
         notes.append("one replicate; an interval needs two" if found.n else "no effect could be computed")
         verdict = verdict if found.n else Verdict.NO_DATA
-    if claim.test == "level" and shortened:
-        notes.append("a level is judged on the full schedule only")
+    incomparable = "a level is judged on the full schedule only" if shortened else ""
+    if hasattr(module, "levels"):
+        incomparable = incomparable or module.levels(judged)
+    if claim.test == "level" and incomparable:
+        notes.append(incomparable)
         verdict = Verdict.NO_DATA
     fixed = {column for filters in (claim.on, claim.of) for column, values in filters.items() if len(values) == 1}
     extent = matching.extent(judged, fixed)
@@ -183,6 +195,37 @@ def _replicates(rows: pd.DataFrame, requires: Mapping[str, tuple], notes: list[s
     return rows[~rows["replicate"].isin(lacking)]
 
 
+def _whole_groups(claim: Claim, cells: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """The cells of the groups that have all that is required: an average over other settings is another quantity."""
+    groups, lacking = _groups(claim, cells), _lacking(claim, cells)
+    if len(lacking) == len(groups):
+        raise NoData(next(iter(lacking.values())))
+    notes += [f"left out: {name} ({reason})" for name, reason in lacking.items()]
+    return cells.drop([row for name in lacking for row in groups[name].index])
+
+
+def _lacking(claim: Claim, cells: pd.DataFrame) -> dict[str, str]:
+    """Groups that have not all that is required beside the values that make the groups, and why."""
+    own = {column.removesuffix(matching.AGAINST) for column in claim.every or claim.some}
+    requires = {name: values for name, values in claim.requires.items() if name not in own}
+    reasons = {}
+    for name, group in _groups(claim, cells).items():
+        try:
+            matching.check(group, requires)
+        except NoData as reason:
+            reasons[name] = str(reason)
+    return reasons
+
+
+def _has_required(claim: Claim, settings: pd.DataFrame) -> bool:
+    """Whether all that is required is among these settings, and in each group."""
+    try:
+        matching.check(settings, claim.requires)
+    except NoData:
+        return False
+    return not _lacking(claim, settings)
+
+
 def _call(claim: Claim, rows: pd.DataFrame, module) -> np.ndarray:
     function = getattr(module, claim.test, None)
     if function is None:
@@ -218,6 +261,9 @@ def _groups(claim: Claim, cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
     by = list(claim.every or claim.some)
     if not by:
         return {"": cells}
+    for column in by:
+        if column not in cells:
+            raise NoData(f"the compared cells have no column {column!r}")
     groups = {}
     for key, group in cells.groupby(by, dropna=False):
         shown = [f"{value:g}" if isinstance(value, float) else value for value in key]
@@ -227,9 +273,8 @@ def _groups(claim: Claim, cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def _effects(claim: Claim, block: pd.DataFrame, cells: pd.DataFrame) -> dict[str, np.ndarray]:
     """Effect per replicate, by name of the group judged for itself ("": all)."""
-    for column in [*claim.every, *claim.some, *([claim.over] if claim.over else [])]:
-        if column not in cells:
-            raise NoData(f"the compared cells have no column {column!r}")
+    if claim.over and claim.over not in cells:
+        raise NoData(f"the compared cells have no column {claim.over!r}")
     effects = {}
     for name, group in _groups(claim, cells).items():
         values = block[group.index].to_numpy()

@@ -6,7 +6,7 @@ was run. Pairs and cells are found by equality of all design columns, so no comp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from itertools import product
 
@@ -270,12 +270,22 @@ def extent(judged: pd.DataFrame, fixed: Iterable[str]) -> str:
     return f"on {n} setting{'s' if n > 1 else ''} ({'; '.join(parts)})" if parts else ""
 
 
-def complete_block(cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+def complete_block(
+    cells: pd.DataFrame, enough: Callable[[pd.DataFrame], bool] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """Replicates that all have the same cells, so that none is an average over other settings than its neighbours.
 
     Of replicates, the most complete first, take as many as leave the most values in a table without gaps, at least two
     if there are two. So one half-finished replicate goes as a whole, and one diverged cell costs that cell, not its
     replicate.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        Tidied rows, one a cell and replicate.
+    enough : callable or None
+        Whether a block of these settings will do. Where the largest will not, the largest that does is taken, and be it
+        of one replicate; where none does, the largest of all.
 
     Returns
     -------
@@ -289,17 +299,18 @@ def complete_block(cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, str
     names = design(cells)
     numbers = cells.groupby(names, dropna=False, sort=True).ngroup()
     table = cells.assign(_cell=numbers).pivot(index="replicate", columns="_cell", values="value")
+    kinds = cells.assign(_cell=numbers).drop_duplicates("_cell").set_index("_cell")[names]
     order = np.argsort(-table.notna().sum(axis=1).to_numpy(), kind="stable")
     common = np.logical_and.accumulate(table.notna().to_numpy()[order], axis=0)
-    sizes = common.sum(axis=1) * np.arange(1, len(table) + 1)
-    least = min(2, len(table)) - 1
-    # From behind, so that of equal sizes the one with more replicates is taken.
-    taken = len(table) - int(np.argmax(sizes[least:][::-1]))
-    kept = np.flatnonzero(common[taken - 1])
-    if not len(kept):
+    # The largest first, of equal sizes the one with more replicates; one replicate last.
+    sizes = {taken: (taken > 1, taken * common[taken - 1].sum(), taken) for taken in range(1, len(table) + 1)}
+    ranked = [taken for taken in sorted(sizes, key=sizes.get, reverse=True) if common[taken - 1].any()]
+    least = min(2, len(table))
+    if not any(taken >= least for taken in ranked) and enough is None:
         raise NoData("no cell was measured in two replicates")
-    block = table.iloc[np.sort(order[:taken]), kept]
-    settings = cells.assign(_cell=numbers).drop_duplicates("_cell").set_index("_cell").loc[block.columns, names]
-    left = [(len(table) - taken, len(table), "replicates"), (table.shape[1] - len(kept), table.shape[1], "cells")]
+    settings = {taken: kinds.loc[table.columns[common[taken - 1]]] for taken in ranked}
+    taken = next((taken for taken in ranked if enough and enough(settings[taken])), ranked[0])
+    block = table.iloc[np.sort(order[:taken])][settings[taken].index]
+    left = [(len(table) - taken, len(table), "replicates"), (table.shape[1] - block.shape[1], table.shape[1], "cells")]
     note = " and ".join(f"{gone} of {total} {what}" for gone, total, what in left if gone)
-    return block, settings, f"incomplete, left out: {note}" if note else ""
+    return block, settings[taken], f"incomplete, left out: {note}" if note else ""

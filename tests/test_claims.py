@@ -143,6 +143,31 @@ def test_what_a_claim_requires_has_to_be_judged(other):
     assert row.verdict == "no data" and "nothing to judge with method = third" in row.verdict_note
 
 
+@pytest.mark.parametrize("quantifier", ["some", "every"])
+def test_a_group_without_all_that_is_required_is_left_out(quantifier):
+    """The best of three readings must not be one that was tried where it is easy, nor the worst one where it is hard."""
+    plain, better = (UP[UP["method"] == name] for name in ("plain", "better"))
+    shift = 0.1 if quantifier == "some" else -0.1
+    partial = better[better["rho"] == 10].assign(method="partial", value=better["value"] + shift)
+    frame = pd.concat([plain, better, partial])
+    changes = {"of": {"method": ["better", "partial"]}, "requires": {"rho": [10, 100]}, quantifier: "method"}
+    row = judge(frame, **changes)
+    assert row.verdict == "supported" and row.effect == pytest.approx(0.01, abs=1e-3)
+    assert "left out: method = partial (nothing to judge with rho = 100)" in row.verdict_note
+    row = judge(frame[(frame["method"] != "better") | (frame["rho"] == 100)], **changes)
+    assert row.verdict == "no data" and "rho = " in row.verdict_note
+
+
+def test_what_is_required_decides_which_replicates_stay():
+    """Two whole replicates, and a third that has begun: six cells either way, but only the two have rho 100."""
+    frame = results(lambda rho, mu: 0.01, range(3), (1, 10, 100), (0.2,))
+    begun = frame[(frame["replicate"] < 2) | (frame["rho"] < 100)]
+    row = judge(begun, requires={"rho": [1, 10, 100]})
+    assert row.verdict == "supported" and row.n == 2 and row.cells == 3
+    row = judge(frame[(frame["replicate"] == 0) | (frame["rho"] == 1)], requires={"rho": [1, 10, 100]})
+    assert row.verdict == "undecided" and row.n == 1 and row.cells == 3
+
+
 def test_a_function_gets_the_replicates_that_have_what_is_required():
     module = SimpleNamespace(claim_mean=lambda claim, rows: rows.groupby("replicate")["value"].mean())
     found = {"test": "claim_mean", "of": None, "against": None, "on": {"method": "better"}}
@@ -345,6 +370,20 @@ def test_a_level_from_a_shortened_schedule_has_no_verdict():
     row = judge(UP.assign(iterations=2500), SimpleNamespace(FULL_ITERATIONS={"mnist": 10_000}), **level)
     assert row.verdict == "no data" and "full schedule only" in row.verdict_note and row.effect > 0.8
     assert judge(UP, SimpleNamespace(FULL_ITERATIONS={"mnist": 10_000}), **level).verdict == "supported"
+
+
+def test_a_level_on_other_data_has_no_verdict():
+    study = SimpleNamespace(levels=lambda settings: "a reconstruction" if set(settings["rho"]) == {10, 100} else "")
+    level = {"test": "level", "against": None, "value": 0.5}
+    row = judge(UP, study, **level)
+    assert row.verdict == "no data" and "a reconstruction" in row.verdict_note and row.effect > 0.8
+    assert judge(UP, study, **level, on={"rho": 10}).verdict == judge(UP, study).verdict == "supported"
+
+
+def test_what_a_study_does_not_judge_has_a_reason():
+    study = SimpleNamespace(judged=lambda frame: frame.iloc[:0], unjudged=lambda frame: f"{len(frame)} not learned")
+    row = judge(UP, study)
+    assert row.verdict == "no data" and row.verdict_note == f"no results; {len(UP)} not learned"
 
 
 def test_stand_ins_never_count():
