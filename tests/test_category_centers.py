@@ -175,6 +175,15 @@ def test_both_samplers_get_the_same_number_of_updates_and_look_after_each_pass_o
     assert curve["x"].tolist() == list(range(epoch, 19, epoch))
 
 
+def test_a_tenth_of_the_images_is_looked_at_after_as_many_updates_as_all(trainings, tmp_path):
+    """Else the rule would end training after a tenth of the updates."""
+    for scale in (0.025, 0.0125):
+        make(tmp_path, samplers=("none",), count_scale=scale, epoch_scale=0.025).execute()
+    all_images, half = trainings
+    assert list(all_images.options["at"]) == list(half.options["at"])
+    assert len(all_images.members[0].plan) == pytest.approx(2 * len(half.members[0].plan), rel=0.05)
+
+
 def test_the_rule_lowers_the_rate_and_ends_the_training(tmp_path, monkeypatch):
     falling, original = iter([0.9, 0.8, 0.7, 0.6]), paper.plateau.Recessions.after
     monkeypatch.setattr(paper.plateau.Recessions, "after", lambda self, _: original(self, next(falling)))
@@ -202,7 +211,8 @@ def test_divergence_is_recorded(tmp_path, monkeypatch):
     assert run.execute().diverged == 2
     frame = run.frame()
     assert set(frame["status"]) == {"diverged"} and frame["value"].isna().all()
-    assert set(frame["method"]) == {"D", "C", "OD", "OC"}
+    assert {"D", "C", "OD", "OC", "cRT", "linear", "O cRT"} <= set(frame["method"])
+    assert set(frame["metric"]) == {"accuracy", "recall_few", "recall_many"}
 
 
 def test_a_folder_of_ones_own(tmp_path):
@@ -292,9 +302,13 @@ def measured(**columns):
         {"key": f"{imbalance}{sampler}{replicate}", "imbalance": imbalance, "sampler": sampler, "replicate": replicate}
         for imbalance in "AB" for sampler in ("none", "oversampling") for replicate in (0, 1)
     ]  # fmt: skip
-    usual = {name: getattr(paper.Cell, name) for name in (*selection.USUAL, "input_size", "count_scale", "plateau")}
+    usual = {
+        name: getattr(paper.Cell, name)
+        for name in (*selection.USUAL, "input_size", "count_scale", "epoch_scale", "plateau")
+    }
     common = {**usual, "dataset": "cifar10", "network": "allcnn", "pretraining": "", "iterations": 700,
-              "precision": "bf16", "method": "D", "metric": "accuracy", "value": 0.6, **columns}  # fmt: skip
+              "precision": "bf16", "method": "D", "metric": "accuracy", "value": 0.6, "ended_by": "rule",
+              **columns}  # fmt: skip
     frame = pd.DataFrame([{**row, **common} for row in rows])
     return frame.assign(key=frame["key"] + str(sorted(columns.items())))
 
@@ -322,9 +336,13 @@ def test_of_several_vggs_the_most_complete_counts_and_of_equal_ones_the_papers()
 def test_a_network_that_has_not_learned_is_not_judged():
     # Half of what D reaches in table VII is (.637 + .589 + .682) / 6 = .318.
     weak, strong = measured(value=0.31), measured(value=0.33, iterations=1400)
-    tenth = measured(value=0.2, iterations=1400, count_scale=0.1)  # goes with its schedule
-    kept = paper.judged(pd.concat([weak, strong, tenth]))
+    blind = measured(value=0.2, iterations=1400, count_scale=0.1)  # whatever those with all images have learned
+    tenth = measured(value=0.4, iterations=1400, count_scale=0.1, epoch_scale=1.0)
+    kept = paper.judged(pd.concat([weak, strong, blind, tenth]))
     assert set(kept["iterations"]) == {1400} and len(kept) == len(strong) + len(tenth)
+    assert paper.unjudged(pd.concat([weak, strong, tenth])).startswith(
+        "All-CNN on CIFAR-10 has not learned its task in 700"
+    )
 
 
 def test_a_few_cells_of_a_longer_schedule_do_not_replace_the_whole():

@@ -7,7 +7,7 @@ last layer (D), of centres of its features (C, F), of their ablations, and of th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import product
 
 import numpy as np
@@ -23,7 +23,14 @@ from common.studies.category_centers_claims import (  # noqa: F401 - the claims 
 )
 from common.studies.category_centers_deviations import deviations  # noqa: F401 - part of every study module
 from common.studies.category_centers_networks import PRETRAINING, PROTOCOLS
-from common.studies.category_centers_selection import judged, main_rows, selected, summary  # noqa: F401 - what counts
+from common.studies.category_centers_selection import (  # noqa: F401 - what counts, and what a verdict has to say
+    judged,
+    main_rows,
+    remarks,
+    selected,
+    summary,
+    unjudged,
+)
 
 STEM = "category_centers"
 PAPER = 1
@@ -33,8 +40,6 @@ GROUP = 36  # networks in memory together on a GPU
 
 IMBALANCES = ("A", "B", "C", "own")
 SAMPLERS = ("none", "oversampling")
-#: The paper has no limit; its rule ends training long before this (docs: open questions of notebook 1).
-FULL_ITERATIONS = {"cifar10": 40_000, "cifar100": 40_000}
 #: Result columns that no claim pairs by: they say how a training went.
 NOT_DESIGN = ("epochs", "recessions", "iterations_done", "ended_by", "tau", "n_valid", "batch_size", "weight_decay")
 OWN_VALID = 5  # of a folder's own images, one in so many is for validation, as in tables I and II
@@ -60,6 +65,9 @@ class Parameters:
         none gives D, C and F, oversampling OD, OC and OF.
     count_scale : float
         Share of the images that tables I and II count.
+    epoch_scale : float
+        Validation accuracy is looked at after as many updates as a pass takes over this share of the images that tables
+        I and II count (0: over the images that there are).
     iterations : int
         Weight updates at most; the rule on validation accuracy may end training before.
     plateau : str
@@ -88,6 +96,7 @@ class Parameters:
     imbalances: tuple[str, ...] = ("A",)
     samplers: tuple[str, ...] = SAMPLERS
     count_scale: float = 0.025
+    epoch_scale: float = 0.0
     iterations: int = 100
     plateau: str = "exponential"
     patience: int = 8
@@ -126,6 +135,12 @@ class Parameters:
                 raise UserError(f"{name}: {getattr(self, name)}; expected at least {bound}")
         if not 0 < self.count_scale <= 1:
             raise UserError(f"count_scale: {self.count_scale!r}; expected a share of the counts, 0.1 for a tenth")
+        if not 0 <= self.epoch_scale <= 1:
+            raise UserError(
+                f"epoch_scale: {self.epoch_scale!r}; expected a share of the counts, or 0 for all there are"
+            )
+        if self.epoch_scale and "own" in self.imbalances:
+            raise UserError(f"epoch_scale: {self.epoch_scale!r} with imbalance own, which has no counts; expected 0")
         if self.input_size and (self.network != "vgg16" or self.input_size < 32):
             raise UserError(f"input_size: {self.input_size} for {self.network}; expected 0, or at least 32 for vgg16")
         if self.pretraining and self.network != "vgg16":
@@ -149,6 +164,7 @@ class Cell(BaseCell):
     imbalance: str = "A"
     sampler: str = "none"
     count_scale: float = 1.0
+    epoch_scale: float = 0.0
     iterations: int = 40_000
     plateau: str = "exponential"
     patience: int = 8
@@ -165,7 +181,7 @@ def cells(parameters: Parameters) -> list[Cell]:
     """Replicate by replicate, so that a run cut short is balanced; the two arms of an imbalance next to each other."""
     p = parameters
     shared = {f.name: getattr(p, f.name) for f in fields(Cell) if hasattr(p, f.name)}
-    shared["count_scale"] = float(p.count_scale)
+    shared |= {"count_scale": float(p.count_scale), "epoch_scale": float(p.epoch_scale)}
     return [
         Cell(replicate=replicate, imbalance=kind, sampler=sampler, **shared)
         for replicate in range(p.first_replicate, p.first_replicate + p.replicates)
@@ -211,6 +227,16 @@ def class_counts(cell: Cell, labels: np.ndarray, n_classes: int) -> tuple[np.nda
         return available - valid, valid
     train, valid = imbalance.category_centers_counts(cell.imbalance, n_classes)
     return tuple(np.maximum(np.floor(cell.count_scale * part + 0.5).astype(np.int64), 1) for part in (train, valid))
+
+
+def epoch(cell: Cell, labels: np.ndarray, n_classes: int, batch_size: int) -> int:
+    """Updates between two looks at validation accuracy.
+
+    A pass over the images themselves, so both samplers get the same number. With a tenth of the images the rule would
+    else end training after a tenth of the updates, and the number of images could not be told from that of updates.
+    """
+    counted = replace(cell, count_scale=cell.epoch_scale) if cell.epoch_scale else cell
+    return -(-int(class_counts(counted, labels, n_classes)[0].sum()) // batch_size)
 
 
 def split(cell: Cell, labels: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -39,6 +39,10 @@ def deviations(parameters) -> list[dict]:
     if p.count_scale != 1:
         why = "to tell the number of images from the number of classes" if p.dataset == "cifar10" else "size of the set"
         rows.append(("images per class", "tables I and II", f"{p.count_scale:g} times those", why))
+    if p.epoch_scale:
+        why = "with a tenth of the images the rule would end training after a tenth of the updates"
+        here = f"after the updates of a pass over {p.epoch_scale:g} times the images of tables I and II"
+        rows.append(("a look at validation accuracy", "each epoch", here, why))
     if tuple(p.imbalances) != ("A", "B", "C"):
         rows.append(("imbalances", "A, B, C", ", ".join(p.imbalances), "cost, or data of your own"))
     if p.batch_size:

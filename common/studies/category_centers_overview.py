@@ -55,6 +55,14 @@ def figure(frame: pd.DataFrame):
     return next((show.per_label(part) for part in _measured(frame).values()), None)
 
 
+def drawn(frame: pd.DataFrame) -> str:
+    """On what the figure rests: data, network, its departures and replicates."""
+    part = next(iter(_measured(frame).values()))
+    first, n = part.iloc[0], part["replicate"].nunique()
+    where = ", ".join([DATA[first["dataset"]], NAMES[first["network"]], *_departures(part)])
+    return f"{where}; {n} replicate{'s' * (n != 1)}."
+
+
 def deviations(frame: pd.DataFrame) -> list[dict]:
     """Departures from the paper of all that was measured."""
     return [row for part in _measured(frame).values() for row in study.deviations(facts.parameters_of(part))]
@@ -68,7 +76,7 @@ def _measured(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def _departures(part: pd.DataFrame) -> list[str]:
     """What keeps levels from being compared with the paper's."""
     words, first = [], part.iloc[0]
-    if part["iterations"].max() < study.FULL_ITERATIONS[first["dataset"]]:
+    if (part["ended_by"] == "limit").any():
         words.append("shortened schedule")
     if first["network"] == "vgg16" and first["pretraining"] != "imagenet":
         words.append(f"pre-trained on {first['pretraining']}" if first["pretraining"] else "from scratch")

@@ -13,10 +13,11 @@ USUAL = {"width": 96, "hidden": 4096, "batch_size": 0, "batch_norm": False, "pat
 #: A network's schedule counts if D reaches this share of what it reaches in the paper, over A, B and C.
 LEARNED = 0.5
 #: Trainings of one network that are compared with each other, apart from imbalance, sampler and replicate.
-SCHEDULE = ["dataset", "network", "input_size", "pretraining", "iterations", "plateau", "precision"]
+SCHEDULE = "dataset network input_size pretraining iterations plateau precision count_scale epoch_scale".split()
 #: Columns of this study, so that code may name them before anything was measured.
 COLUMNS = (
-    "image_size input_size count_scale plateau pretraining variant samples epochs recessions iterations_done ended_by"
+    "image_size input_size count_scale epoch_scale plateau pretraining variant samples epochs recessions "
+    "iterations_done ended_by"
 ).split()
 NAMES = {"allcnn": "All-CNN", "vgg16": "VGG-16"}
 #: Nearest to the paper last.
@@ -24,46 +25,82 @@ _PRETRAINING = ("", "tiny_imagenet", "imagenet")
 
 
 def selected(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of measured rows, those of the paper's own setting, with VGG-16 in one input size and pre-training a data set.
+    """Of measured rows, those of the paper's own setting, in one precision, VGG-16 in one input size and pre-training.
 
-    A smaller width or other batches are experiments of their own, and must not stand among the replicates. Where
-    VGG-16 was measured at several input sizes or pre-trainings, the one with the most cells counts; of equal ones that
-    nearest to the paper (ImageNet, 224 pixels).
+    A smaller width or other batches are experiments of their own, and must not stand among the replicates. Where a
+    network was trained on a data set in several precisions, input sizes or pre-trainings, the one with the most cells
+    counts; of equal ones that nearest to the paper (ImageNet, 224 pixels, fp32).
     """
     frame = frame.reindex(columns=[*frame, *(column for column in COLUMNS if column not in frame)])
-    frame = frame[at_defaults(frame, USUAL) & (frame["imbalance"] != "own")]
-    vgg = frame["network"] == "vgg16"
-    parts = [frame[~vgg]]
-    for _, rows in frame[vgg].groupby("dataset"):
-        cells = rows.groupby(["pretraining", "input_size"])["key"].nunique()
-        best = max(cells.index, key=lambda kind: (cells[kind], _PRETRAINING.index(kind[0]), kind[1]))
-        parts.append(rows[(rows["pretraining"] == best[0]) & (rows["input_size"] == best[1])])
+    frame = frame[at_defaults(frame, USUAL) & (frame["imbalance"] != "own")].reset_index(drop=True)
+    kinds = ["pretraining", "input_size", "precision"]
+    parts = [frame.iloc[:0]]
+    for _, rows in frame.fillna({"pretraining": "", "input_size": 0}).groupby(["dataset", "network"]):
+        cells = rows.groupby(kinds)["key"].nunique()
+        best = max(cells.index, key=lambda kind: (cells[kind], _PRETRAINING.index(kind[0]), kind[1], kind[2] == "fp32"))
+        parts.append(rows[at_defaults(rows, dict(zip(kinds, best, strict=True)))])
     return pd.concat(parts)
+
+
+def _learning(frame: pd.DataFrame) -> pd.DataFrame:
+    """How far each schedule has got: columns of `SCHEDULE`, mean precision of D here (`reached`), there (`level`)."""
+    paper = published("category_centers")
+    paper = paper[(paper["metric"] == "mean_precision") & (paper["method"] == "D")]
+    level = paper.groupby(["dataset", "network"])["comparable"].mean().rename("level").reset_index()
+    own = frame[(frame["method"] == "D") & (frame["metric"] == "accuracy")]
+    reached = own.groupby(SCHEDULE)["value"].mean().rename("reached").reset_index()
+    return reached.merge(level, on=["dataset", "network"])
 
 
 def judged(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows on which claims are judged: of schedules on which the network has learned its task (`LEARNED`).
 
-    A network that knows nothing yet says nothing about imbalance.
+    A network that knows nothing yet says nothing about imbalance. The column `schedule` says how many of a schedule's
+    networks the limit of updates ended and not the rule, for `remarks`.
     """
-    paper = published("category_centers")
-    paper = paper[(paper["metric"] == "mean_precision") & (paper["method"] == "D")]
-    level = paper.groupby(["dataset", "network"])["comparable"].mean().rename("level").reset_index()
-    own = (frame["method"] == "D") & (frame["metric"] == "accuracy") & (frame["count_scale"] == 1)
-    reached = frame[own].groupby(SCHEDULE)["value"].mean().rename("reached").reset_index()
-    known = reached.merge(level, on=["dataset", "network"])
+    frame = frame.fillna({"epoch_scale": 0.0})
+    known = _learning(frame)
     known = known.loc[known["reached"] > LEARNED * known["level"], SCHEDULE]
-    return frame.merge(known, on=SCHEDULE)
+    ended = frame.drop_duplicates("key").groupby(SCHEDULE, dropna=False)["ended_by"]
+    ended = ended.agg(lambda by: f"{(by == 'limit').sum()} of {len(by)}").rename("schedule").reset_index()
+    return frame.drop(columns="schedule", errors="ignore").merge(known, on=SCHEDULE).merge(ended, on=SCHEDULE)
+
+
+def unjudged(frame: pd.DataFrame) -> str:
+    """Which networks have not learned their task, and by how much, or ""."""
+    told = [
+        f"{NAMES[one.network]} on {named(one.dataset)} has not learned its task in {one.iterations:,.0f} updates"
+        f"{f' with {one.count_scale:g} times the images' if one.count_scale != 1 else ''}: "
+        f"its own classifier reaches {one.reached:.3f}, judged are networks above {LEARNED * one.level:.3f}"
+        for one in _learning(frame.fillna({"epoch_scale": 0.0})).itertuples()
+        if not one.reached > LEARNED * one.level
+    ]
+    return "; ".join(told)
+
+
+def remarks(settings: pd.DataFrame) -> list[str]:
+    """What a verdict on these settings (`claims`) has to say: a schedule cut short, a stand-in, a smaller input."""
+    notes = []
+    for place, _ in settings.groupby(["iterations", "schedule"]):
+        iterations, cut = place
+        if not cut.startswith("0 "):
+            notes.append(f"shortened schedule: {cut} networks ended by the limit of {iterations:,.0f} updates")
+    vgg = settings[settings["network"] == "vgg16"]
+    if (vgg["pretraining"] != "imagenet").any():
+        notes.append("stand-in: not pre-trained on ImageNet")
+    if (vgg["input_size"] != 224).any():
+        notes.append(f"stand-in: input of {', '.join(f'{size:g}' for size in vgg['input_size'].unique())}, not 224")
+    return notes
 
 
 def main_rows(frame: pd.DataFrame, dataset: str, network: str, count_scale: float = 1.0) -> pd.DataFrame:
-    """The rows to show of a network on a data set: one schedule (`matching.covering`) and precision, none mixed."""
+    """The rows to show of a network on a data set: one schedule (`matching.covering`)."""
     frame = frame[(frame["dataset"] == dataset) & (frame["network"] == network)]
     frame = frame[(frame["count_scale"] == count_scale) & (frame["plateau"] == "exponential")]
     if frame.empty:
         return frame
-    (iterations, precision), _, _ = covering(frame, ["imbalance", "sampler"], ["iterations", "precision"])
-    return frame[(frame["iterations"] == iterations) & (frame["precision"] == precision)]
+    iterations, _, _ = covering(frame, ["imbalance", "sampler"], ["iterations"])
+    return frame[frame["iterations"] == iterations]
 
 
 def summary(frame: pd.DataFrame) -> str:

@@ -29,7 +29,6 @@ GAPS = (
     ("OC", "C"),
     ("OF", "F"),
 )
-MEAN = "mean of all"
 
 
 def summary(number: str, name: str, frame: pd.DataFrame) -> str:
@@ -39,20 +38,29 @@ def summary(number: str, name: str, frame: pd.DataFrame) -> str:
     counted = frame.drop_duplicates("key")
     updates, n = int(counted["iterations"].iloc[0]), counted["replicate"].nunique()
     text = f"Table {number}, {name}: {len(counted)} networks, replicates: {n}, at most {updates:,} weight updates."
+    if unjudged := study.unjudged(frame):
+        return f"{text} {unjudged}. No claim is judged on them, and no order in the tables means anything."
+    if n < 2:
+        text += " One replicate has no interval: neither an order nor a direction is shown by it."
     if not is_full(frame):
-        short = updates < study.FULL_ITERATIONS[frame["dataset"].iloc[0]]
-        why = "a shortened schedule" if short else "input or pre-training are not the paper's"
-        text += f" Order and direction can be compared with the paper, levels cannot ({why})."
-    if study.judged(frame).empty:
-        text += " The network has not learned its task in so few: no claim is judged on it."
+        cut = int((counted["ended_by"] == "limit").sum())
+        why = f"the limit of updates ended {cut} of {len(counted)} trainings before the rule on validation accuracy did"
+        why = why if cut else "input or pre-training are not the paper's"
+        text += f" Levels cannot be compared with the paper's: {why}."
     return text
 
 
+def counted(frame: pd.DataFrame) -> str:
+    """Over how many replicates intervals are taken, for captions."""
+    n = frame["replicate"].nunique()
+    return f"n = {n}" if n > 1 else "one replicate, no intervals"
+
+
 def is_full(frame: pd.DataFrame) -> bool:
-    """Whether levels may be compared with the paper's: full schedule, and for VGG-16 its input and pre-training."""
+    """Whether levels may be compared with the paper's: training ended by the rule, VGG-16's input and pre-training."""
     if frame.empty:
         return False
-    full = frame["iterations"] >= frame["dataset"].map(study.FULL_ITERATIONS)
+    full = frame["ended_by"] == "rule"
     known = (frame["network"] == "allcnn") | ((frame["pretraining"] == "imagenet") & (frame["input_size"] == 224))
     return bool((full & known).all())
 
@@ -65,8 +73,16 @@ def compare(published: pd.DataFrame, frame: pd.DataFrame, number: str, *, levels
     return tables.comparison_table(printed, ours, ["imbalance", "method"], caption=caption, difference=levels)
 
 
+def mean_of(kinds) -> str:
+    """What an average over these imbalances is called."""
+    return f"mean of {', '.join(kinds)}"
+
+
 def differences(frame: pd.DataFrame, pairs, metric: str = "accuracy") -> pd.DataFrame:
     """Paired differences of methods, by imbalance and on average over the imbalances, with 95% intervals.
+
+    The average is over the imbalances that all these methods have, so that no method has an easier one than its
+    neighbour; there is none over a single imbalance.
 
     Parameters
     ----------
@@ -76,19 +92,22 @@ def differences(frame: pd.DataFrame, pairs, metric: str = "accuracy") -> pd.Data
     Returns
     -------
     DataFrame
-        of, against, imbalance (`MEAN` in the last row of a pair), mean, low, high, n. A pair that was not measured has
-        no rows.
+        of, against, imbalance (`mean_of` in the last row of a pair), mean, low, high, n. A pair that was not measured
+        has no rows.
     """
     table = rows(frame, metric, frame["method"].unique(), None)
     table = table.pivot_table(index="replicate", columns=["method", "variant", "imbalance"], values="value")
-    found = []
+    gaps = {}
     for of, against in pairs:
         arms = [(arm, "") if isinstance(arm, str) else arm for arm in (of, against)]
-        if any(arm not in table.columns.droplevel(2) for arm in arms):
-            continue
-        gap = table[arms[0]] - table[arms[1]]
+        if all(arm in table.columns.droplevel(2) for arm in arms):
+            gaps[of, against] = (table[arms[0]] - table[arms[1]]).dropna(axis=1, how="all")
+    shared = [kind for kind in sorted(set().union(*gaps.values())) if all(kind in gap for gap in gaps.values())]
+    found = []
+    for (of, against), gap in gaps.items():
         # A replicate counts in the mean if it has every imbalance.
-        for name, values in [*gap.items(), (MEAN, gap.mean(axis=1, skipna=False))]:
+        mean = [(mean_of(shared), gap[shared].mean(axis=1, skipna=False))] if len(shared) > 1 else []
+        for name, values in [*gap.items(), *mean]:
             one = interval(values)
             found.append((of, against, name, one.estimate, one.low, one.high, one.n))
     return pd.DataFrame(found, columns=["of", "against", "imbalance", "mean", "low", "high", "n"])
@@ -101,10 +120,12 @@ def gap_table(published: pd.DataFrame, frame: pd.DataFrame, number: str) -> pd.D
     """
     printed = published[(published["table"] == number) & (published["metric"] == "mean_precision")]
     printed = printed.pivot(index="method", columns="imbalance", values="comparable")
-    printed[MEAN] = printed.mean(axis=1)
     found = []
     for row in differences(frame, GAPS).itertuples():
-        known = {row.of, row.against} <= set(printed.index) and row.imbalance in printed
+        if row.imbalance not in printed:
+            kinds = [kind for kind in printed if kind in row.imbalance.removeprefix("mean of ").split(", ")]
+            printed[row.imbalance] = printed[kinds].mean(axis=1) if kinds else np.nan
+        known = {row.of, row.against} <= set(printed.index)
         paper = printed.loc[row.of, row.imbalance] - printed.loc[row.against, row.imbalance] if known else np.nan
         found.append(
             {
@@ -162,7 +183,7 @@ def _wide(found: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     wide = (
         table.set_index([*names, "imbalance"])["cell"].unstack().reindex(pd.MultiIndex.from_tuples(order, names=names))
     )
-    return wide[[c for c in wide if c != MEAN] + [MEAN]].reset_index().rename_axis(columns=None)
+    return wide[sorted(wide, key=lambda name: (len(name), name))].reset_index().rename_axis(columns=None)
 
 
 def accuracies(frame: pd.DataFrame) -> pd.DataFrame:
@@ -172,21 +193,31 @@ def accuracies(frame: pd.DataFrame) -> pd.DataFrame:
         return found
     cells = [tables.effect(*row) for row in found[["mean", "low", "high"]].to_numpy()]
     table = found.assign(cell=cells).set_index(["method", "imbalance"])["cell"].unstack()
-    means = found.groupby("method")["mean"].mean().sort_values(ascending=False)
-    return table.loc[means.index].assign(**{MEAN: means}).reset_index().rename_axis(columns=None)
+    shared, means = _means(found)
+    mean = {mean_of(shared): means} if len(shared) > 1 else {}
+    return table.loc[means.index].assign(**mean).reset_index().rename_axis(columns=None)
+
+
+def _means(found: pd.DataFrame) -> tuple[list[str], pd.Series]:
+    """The imbalances that all methods have, and each method's mean over them, the best first."""
+    wide = found.pivot(index="method", columns="imbalance", values="mean")
+    shared = list(wide.columns[wide.notna().all()])
+    return shared, wide[shared].mean(axis=1).sort_values(ascending=False, kind="stable")
 
 
 def winner(frame: pd.DataFrame) -> str:
     """One sentence: the method of highest mean precision over the imbalances, and how far centres are from it."""
-    chosen = rows(frame, "accuracy", EVERY)
-    if chosen.empty:
+    found = summarise(rows(frame, "accuracy", EVERY), ["method", "imbalance"])
+    shared, means = _means(found) if len(found) else ([], None)
+    if not shared:
         return ""
-    means = chosen.groupby(["method", "imbalance"])["value"].mean().groupby("method").mean()
     center = means[[method for method in CENTERS if method in means]].idxmax()
     other = means.drop([method for method in CENTERS if method in means]).idxmax()
-    row = differences(frame, [(center, other)]).iloc[-1]
+    row = differences(frame[frame["imbalance"].isin(shared)], [(center, other)]).iloc[-1]
     gap = tables.effect(row["mean"], row["low"], row["high"], sign=True)
-    return f"The best centres ({center}) minus the best of the others ({other}), both picked by these means: {gap}."
+    told = f"{gap} (n = {row['n']})" if row["n"] > 1 else f"{gap} in one replicate, which shows no difference"
+    by = mean_of(shared)
+    return f"The best centres ({center}) minus the best of the others ({other}), both picked by their {by}: {told}."
 
 
 def sizes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -232,12 +263,16 @@ def protocol_table(cell: Cell, n_parameters: int) -> pd.DataFrame:
     """How the paper trains the cell's network beside how this cell does."""
     protocol, here = networks.PROTOCOLS[cell.network], networks.schedule(cell)
     size = {"allcnn": "1,372,254 parameters (table IV)", "vgg16": "134,301,514 parameters for 10 classes (table III)"}
-    rule = {"exponential": "0.5 exp(-0.1 s) at the s-th recession", "halving": "0.5 at each recession"}[cell.plateau]
+    rule = {
+        "exponential": "base rate times 0.5 exp(-0.1 s) after s recessions",
+        "halving": "base rate times 0.5^s after s recessions",
+    }[cell.plateau]
     found = [
         ("network", f"{cell.network}, {size[cell.network]}", f"{n_parameters:,} parameters"),
         ("batch size", protocol.batch_size, here.batch_size),
         ("learning rate", f"{protocol.learning_rate:g}", f"{here.learning_rate:g}"),
         ("falls by", "0.5e^{0.1s}, s recessions of validation accuracy", rule),
+        ("batches", "'a random shuffle is done before each epoch'", "shuffled passes, one batch may span two"),
         ("ends", "not stated", f"after {cell.patience} recessions, at most {cell.iterations:,} updates"),
         ("momentum", "not stated", f"{here.momentum:g}"),
         ("weight decay", "'L2-normalization loss', not stated", f"{here.weight_decay:g}"),

@@ -22,7 +22,8 @@ from common.studies.category_centers_stability import angles
 
 NORMALIZED, TRAINING_ONLY = "normalised centres", "training images only"
 #: Classifiers of decoupled training, beside the paper's; `linear` is All-CNN's stand-in for a last layer with weights.
-BEYOND = ("linear", "cRT", "tau-norm", "LWS", "logit adjustment")
+DECOUPLED = ("cRT", "tau-norm", "LWS", "logit adjustment")
+BEYOND = ("linear", *DECOUPLED)
 
 
 def method_name(method: str, sampler: str) -> str:
@@ -73,8 +74,7 @@ class _Group:
         """Train all, then evaluate one by one."""
         splits = [study.split(cell, self.images.labels, self.n_classes) for cell in cells]
         members = [self._member(cell, kept) for cell, (kept, _) in zip(cells, splits, strict=True)]
-        # An epoch is a pass over the images themselves, so both samplers get the same number of updates.
-        epoch = -(-len(splits[0][0]) // self.schedule.batch_size)
+        epoch = study.epoch(self.shared, self.images.labels, self.n_classes, self.schedule.batch_size)
         course = _Course(self, [valid for _, valid in splits], epoch)
         fitted = training.fit_many(
             self.build, self.train, members, self.schedule, precision=self.shared.precision,
@@ -161,8 +161,10 @@ class _Evaluation:
         diverged = fitted.diverged or not all(value.isfinite().all() for value in fitted.state.values())
         columns = {}
         if diverged:
-            for method in ("D", *self.layers):
-                self._add(method, "", "accuracy", float("nan"))
+            linear = ("linear",) if self.cell.network == "allcnn" else ()
+            for method in ("D", *self.layers, *linear, *DECOUPLED):
+                for metric in ("accuracy", "recall_few", "recall_many"):
+                    self._add(method, "", metric, float("nan"))
         else:
             columns = self._evaluate(network)
         chance, schedule = seeds(self.cell), self.group.schedule
