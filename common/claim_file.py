@@ -41,7 +41,7 @@ class Claim:
     requires : filters
         For every combination of these values there must be a result among those judged, else the verdict is 'no data'.
     direction, margin, value : str, float, float
-        See `TESTS`; `value` is what a level is compared with.
+        See `TESTS`; `value` is what a level, or what a function of the study returns, is compared with.
     over, scale : str
         Column of a trend; linear or log10.
     unmatched : tuple of str
@@ -135,6 +135,10 @@ class Claim:
             (self.test in ("difference", "equivalence") and not self.against, "against is missing; add the other arm"),
             (self.test == "level" and self.value is None, "value is missing; add the number to compare with"),
             (self.test == "level" and bool(self.against), "against does not go with a level; use value or difference"),
+            (
+                self.value is not None and self.test != "level",
+                "value goes with a level or a function of the study; remove it",
+            ),
             (self.test == "trend" and not self.over, "over is missing; add the column of the trend"),
             (self.scale not in ("linear", "log10"), f"scale {self.scale!r}; expected linear or log10"),
             (bool(self.every and self.some), "every and some exclude each other; remove one"),

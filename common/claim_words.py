@@ -52,9 +52,7 @@ def _bound(row: Mapping) -> str:
     margin, direction = row.get("margin"), row.get("direction") or ""
     if margin is None or pd.isna(margin):
         return ""
-    centre = row.get("value") if row["test"] == "level" else 0.0
-    if centre is None or pd.isna(centre):
-        return ""
+    centre = 0.0 if row.get("value") is None or pd.isna(row["value"]) else row["value"]
     above = {"greater": margin, "not less": -margin}
     below = {"less": -margin, "not greater": margin}
     if direction in above:

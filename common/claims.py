@@ -31,6 +31,7 @@ from common import matching
 from common.claim_file import FUNCTION, ORDERS, Claim, load
 from common.errors import UserError
 from common.matching import NoData
+from common.names import named
 from common.statistics import Interval
 from common.verdicts import Verdict, decide
 
@@ -64,7 +65,7 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
     -------
     DataFrame
         One row per claim: id, statement, where, test, metric, direction, over, scale, n (replicates), cells (per
-        replicate), effect, low, high, value, margin, verdict, verdict_note, note, changed.
+        replicate), effect, low, high, value, margin, verdict, verdict_note, note, changed, data (the sets judged).
 
     Raises
     ------
@@ -85,29 +86,30 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
 
 _COLUMNS = (
     "id statement where test metric direction over scale n cells effect low high value margin verdict verdict_note "
-    "note changed".split()
+    "note changed data".split()
 )
 
 
 def _row(claim: Claim, rows: pd.DataFrame | None, module, full: Mapping[str, int], unjudged: str) -> dict:
-    found, cells, verdict, notes = Interval(np.nan, np.nan, np.nan, 0), 0, Verdict.NO_DATA, []
+    found, judged, verdict, notes = Interval(np.nan, np.nan, np.nan, 0), pd.DataFrame(), Verdict.NO_DATA, []
     try:
         if rows is None:
             raise NoData("no results")
         if rows.empty:
             raise NoData("only results on stand-in data")
-        found, cells, verdict = _judge(claim, rows, module, full, notes)
+        found, judged, verdict = _judge(claim, rows, module, full, notes)
     except NoData as reason:
         notes += [str(reason), *([unjudged] if unjudged else [])]
     except UserError as error:
         raise UserError(f"claim {claim.id!r}: {error}") from error
-    result = {"n": found.n, "cells": cells, "effect": found.estimate, "low": found.low, "high": found.high}
+    result = {"n": found.n, "cells": len(judged), "effect": found.estimate, "low": found.low, "high": found.high}
+    result["data"] = ", ".join(named(name) for name in judged["dataset"].unique()) if "dataset" in judged else ""
     result["value"] = np.nan if claim.value is None else claim.value
     return asdict(claim) | result | {"verdict": verdict.value, "verdict_note": "; ".join(notes)}
 
 
-def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> tuple[Interval, int, Verdict]:
-    """Interval, number of cells and verdict; appends to `notes`."""
+def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> tuple[Interval, pd.DataFrame, Verdict]:
+    """Interval, the cells judged and verdict; appends to `notes`."""
     cells, alone, schedule = _compared(claim, rows, notes)
     own = claim.test.startswith(FUNCTION)
     if not own:
@@ -141,13 +143,13 @@ def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> 
     incomparable = "a level is judged on the full schedule only" if shortened else ""
     if hasattr(module, "levels"):
         incomparable = incomparable or module.levels(judged)
-    if claim.test == "level" and incomparable:
+    if claim.value is not None and incomparable:
         notes.append(incomparable)
         verdict = Verdict.NO_DATA
     fixed = {column for filters in (claim.on, claim.of) for column, values in filters.items() if len(values) == 1}
     extent = matching.extent(judged, fixed)
     notes += [extent] if extent else []
-    return found, len(judged), verdict
+    return found, judged, verdict
 
 
 def _compared(claim: Claim, rows: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame, int, pd.DataFrame | None]:

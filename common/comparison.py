@@ -24,9 +24,11 @@ from common.papers import PAPERS, Paper
 from common.published_numbers import published
 
 COLUMNS = (
-    "paper where what dataset metric published ours low high n difference profile stand_in full unit note is_result"
+    "paper where what dataset metric printed bound published ours low high n difference profile stand_in full unit "
+    "note is_result"
 ).split()
 SHARES = ("percent", "share", "fraction")  # units of numbers in 0..1, which a figure can hold together
+LIMITS = ("below", "above", "at least")  # a printed number that is no value but bounds one
 MARKERS = "osD^vPX*hd"
 
 
@@ -42,9 +44,10 @@ def table(results: Path | None = None) -> pd.DataFrame:
     -------
     DataFrame
         One row a published number, in the order of papers and files: paper (number), where (table, figure or section of
-        the paper), what (in words), dataset, metric, published, ours, low, high (95% interval), n (replicates),
-        difference (ours - published, where the schedule is the paper's), profile (such as "reduced, shortened
-        schedule"), stand_in, full, unit, note and is_result. Percentages are in 0..1. Numbers without ours: NaN, n 0.
+        the paper), what (in words), dataset, metric, printed (text) and bound (such as *below*), published, ours, low,
+        high (95% interval), n (replicates), difference (ours - published, where the schedule is the paper's and it
+        prints no bound), profile (such as "reduced, shortened schedule"), stand_in, full, unit (of `printed`), note and
+        is_result. Percentages are in 0..1, except in `printed`. Numbers without ours: NaN, n 0.
     """
     from common import site
 
@@ -76,7 +79,7 @@ def _rows(paper: Paper, frame: pd.DataFrame) -> pd.DataFrame:
         low=found["low"].astype(float),
         high=found["high"].astype(float),
         n=found["n"].astype(float).fillna(0).astype(int),
-        difference=(ours - printed["comparable"]).where(full),
+        difference=(ours - printed["comparable"]).where(full & ~printed["bound"].isin(LIMITS)),
         profile=found["profile"].astype(object).fillna("").astype(str),
         stand_in=found["stand_in"].eq(True),
         full=full,
@@ -97,6 +100,12 @@ def _words(row: dict) -> str:
     return ", ".join(part for part in parts if part) or row["note"] or row["metric"].replace("_", " ")
 
 
+def paired(frame: pd.DataFrame) -> tuple[int, int]:
+    """How many of the printed results have one of ours beside them, and how many there are."""
+    results = frame[frame["is_result"]]
+    return int(results["ours"].count()), len(results)
+
+
 def unpaired(frame: pd.DataFrame) -> str:
     """In words, which papers have no pair yet, and what can have none; `frame` as `table` gives it."""
     paired = set(frame.loc[frame["ours"].notna(), "paper"])
@@ -114,16 +123,17 @@ def figure(frame: pd.DataFrame) -> Chart | None:
     Parameters
     ----------
     frame : DataFrame
-        As `table` gives it. Only shares (0..1) are drawn.
+        As `table` gives it. Only shares (0..1) are drawn, and no bounds.
 
     Returns
     -------
     Chart or None
-        None where nothing is paired; papers without pairs have no panel (`unpaired` says so in words).
+        None where no paper has two pairs; papers with fewer have no panel (`unpaired` says so of those without any).
     """
     pairs = frame[frame["ours"].notna() & frame["is_result"] & frame["unit"].isin(SHARES)]
+    pairs = pairs[~pairs["bound"].isin(LIMITS)]
     panels = [(paper, pairs[pairs["paper"] == paper.number]) for paper in PAPERS]
-    panels = [(paper, part) for paper, part in panels if len(part)]
+    panels = [(paper, part) for paper, part in panels if len(part) > 1]
     if not panels:
         return None
     columns = min(3, len(panels))

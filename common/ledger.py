@@ -14,7 +14,7 @@ from common.papers import Paper
 
 COLUMNS = (
     "paper stem id statement where test metric direction over scale n cells effect low high value margin verdict "
-    "verdict_note note headline"
+    "verdict_note note changed data headline"
 ).split()
 
 

@@ -238,10 +238,13 @@ def check(judged: pd.DataFrame, requires: Mapping[str, Iterable]) -> None:
     NoData
         Naming the first combination that is not.
     """
+    if not requires:
+        return
+    judged = judged[[column for column in judged if column.removesuffix(AGAINST) in requires]].drop_duplicates()
     other = [column.removesuffix(AGAINST) for column in judged if column.endswith(AGAINST)]
     partner = judged.drop(columns=other).rename(columns=lambda column: column.removesuffix(AGAINST))
     either = pd.concat([judged, partner]) if other else judged
-    for combination in product(*requires.values()) if requires else ():
+    for combination in product(*requires.values()):
         needed = {name: (value,) for name, value in zip(requires, combination, strict=True)}
         try:
             select(either, needed)

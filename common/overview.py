@@ -117,7 +117,7 @@ def glance(found: dict[str, Account], profile: str) -> tables.Html:
     """The papers, a row each: what was measured, how its claims fared, what it cost."""
     rows = [
         {
-            "paper": f"{one.paper.number} {one.paper.short}",
+            "paper": f"{one.paper.number} {one.paper.short}" + (f" ({one.paper.known})" if one.paper.known else ""),
             "measured": one.summary,
             "claims": one.counted(),
             "training": one.cost or tables.MISSING,
@@ -136,7 +136,7 @@ def account(one: Account, profile: str) -> list:
     shown = [tables.banner(one.summary, kind="note"), best(one)]
     figure = one.own.figure(one.frame)
     if figure is not None:
-        shown += [tables.Html("<p>{}</p>").format(one.own.FIGURE), figure]
+        shown += [tables.Html("<p>{} {}</p>").format(one.own.FIGURE, one.own.drawn(one.frame)), figure]
     headlines = one.verdicts[one.verdicts["headline"] & (one.verdicts["verdict"] != "no data")]
     if len(headlines):
         shown.append(_headlines(headlines))
@@ -151,6 +151,7 @@ def _headlines(verdicts: pd.DataFrame) -> tables.Html:
     rows = verdicts.to_dict("records")
     columns = {
         "claim": [tables.text(row["statement"]) for row in rows],
+        "measured on": [tables.text(row["data"]) for row in rows],
         "holds if": [tables.text(how_tested(row)) for row in rows],
         tables.EFFECT: [tables.verdict_effect(row) for row in rows],
         "n": [tables.text(int(row["n"])) for row in rows],
@@ -167,7 +168,7 @@ def best(one: Account) -> tables.Html:
     """In words, which method has the highest mean by each measure over all settings, and by how much."""
     lines = []
     for group, race in contest.races(one.scores, one.own.BASELINE, contest.PLACE):
-        lead = f"{contest.shown(race.gap(race.best, race.baseline))} over {race.baseline}"
+        lead = f"over {race.baseline} by {contest.at_level(race, race.best, race.baseline)}"
         if race.best == race.baseline:
             lead = "the baseline itself"
         elif race.best not in race.better:
@@ -203,7 +204,8 @@ def advice(found: dict[str, Account]) -> list[tables.Html]:
         scores = _in_order(one, "strength")
         for group, race in contest.races(scores, one.own.BASELINE, [*contest.PLACE, "strength"]):
             title = f"If you {group['situation']} (paper {one.paper.number})"
-            rules.setdefault(title, []).append(contest.advice(group, race, one.own.MEASURES))
+            lost = contest.unstable(scores[scores["where"] == group["where"]])
+            rules.setdefault(title, []).append(contest.advice(group, race, one.own.MEASURES, lost))
     return [tables.table(pd.DataFrame(rows), title) for title, rows in rules.items()]
 
 

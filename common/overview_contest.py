@@ -5,11 +5,13 @@ metric, method, replicate, value (NaN where a network diverged), and test_share 
 images. Methods race on settings and replicates that all of them have, so no mean is over other cells than its rivals'.
 
 The winner is picked on the results that it is judged by. So a lead counts only if its interval stays above zero at a
-level corrected for the number of rivals (Bonferroni); the 95 % interval stands beside it.
+level corrected for the number of rivals (Bonferroni), and that interval is the one shown. A claim of a paper names its
+winner beforehand, so the ledger judges it against each rival at 95 %, and may support what no race shows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +25,8 @@ MILD = 10  # the ratio up to which imbalance is called mild
 LEAST = 3  # replicates that a lead needs: two may agree by chance, and their interval has no width then
 WORTH = 0.002  # a gain that surely is smaller than this makes no difference in use
 DIVERGED = "diverged"
-NAMED = 4  # methods that a rule lists, at most
+SAME = 1e-9  # scores that differ by less are the baseline's own, such as the AUC of a method that keeps its order
+NAMED = 4  # methods that a list names, at most
 PLACE = ["situation", "where", "metric"]
 
 
@@ -43,6 +46,8 @@ class Race:
         Method to why it does not race.
     test_share : float or None
         Replicates are folds (`corrected_interval`).
+    ratios : tuple of float
+        Imbalance ratios of the settings, ascending; empty where imbalance has no single ratio.
     """
 
     scores: pd.DataFrame
@@ -50,6 +55,7 @@ class Race:
     settings: tuple[str, ...]
     left_out: dict[str, str]
     test_share: float | None = None
+    ratios: tuple[float, ...] = ()
 
     @property
     def best(self) -> str:
@@ -66,17 +72,21 @@ class Race:
         """Replicates."""
         return len(self.scores)
 
-    def gap(self, of: str, against: str, strict: bool = False) -> Interval:
-        """Mean of `of` minus `against` over replicates; `strict`: at the level corrected for the number of rivals."""
+    @property
+    def level(self) -> float:
+        """Confidence level of every gap: corrected for the number of rivals."""
+        return 1 - (1 - LEVEL) / (self.scores.shape[1] - 1)
+
+    def gap(self, of: str, against: str) -> Interval:
+        """Mean of `of` minus `against` over replicates, at the corrected level."""
         difference = self.scores[of] - self.scores[against]
-        level = 1 - (1 - LEVEL) / (self.scores.shape[1] - 1) if strict else LEVEL
         if self.test_share is None:
-            return interval(difference, level)
-        return corrected_interval(difference, self.test_share, level)
+            return interval(difference, self.level)
+        return corrected_interval(difference, self.test_share, self.level)
 
     def ahead(self, of: str, against: str) -> bool | None:
         """Whether `of` is better (True), worse (False), or neither is shown (None)."""
-        return self.gap(of, against, strict=True).above(0) if self.n >= LEAST else None
+        return self.gap(of, against).above(0) if self.n >= LEAST else None
 
     @property
     def better(self) -> list[str]:
@@ -91,6 +101,13 @@ class Race:
     def ties(self, method: str) -> list[str]:
         """Methods that `method` is not shown to be better than."""
         return [name for name in self.scores if name != method and self.ahead(method, name) is not True]
+
+    @property
+    def unbeaten(self) -> list[str]:
+        """Methods that are better than the baseline and that no method is shown to be better than, best first."""
+        return [
+            name for name in self.better if not any(self.ahead(other, name) for other in self.scores.drop(columns=name))
+        ]
 
     @property
     def _others(self) -> list[str]:
@@ -135,8 +152,15 @@ def race(rows: pd.DataFrame, baseline: str) -> Race | None:
         for name in dict.fromkeys(cells["method"])
         if name not in methods
     }
+    same = scores.sub(scores[baseline], axis=0).abs().max() < SAME
+    alike = list(scores.columns[same].drop(baseline))
+    scores, left_out = scores.drop(columns=alike), left_out | dict.fromkeys(alike, f"the same as {baseline} here")
+    if scores.shape[1] < 2:
+        return None
     share = rows["test_share"].max() if "test_share" in rows else np.nan
-    return Race(scores, baseline, tuple(settings), left_out, None if np.isnan(share) else float(share))
+    test_share = None if np.isnan(share) else float(share)
+    ratios = rows.loc[rows["setting"].isin(settings), "rho"].dropna().unique() if "rho" in rows else ()
+    return Race(scores, baseline, tuple(settings), left_out, test_share, tuple(sorted(map(float, ratios))))
 
 
 def races(contest: pd.DataFrame, baseline: str, by: list[str]) -> list[tuple[dict, Race]]:
@@ -156,21 +180,39 @@ def winners(found: list[tuple[dict, Race]], measures: dict[str, str]) -> pd.Data
 
 def _winner(group: dict, one: Race, measures: dict[str, str]) -> dict:
     own, best = one.best == one.baseline, one.best
-    lead = "is the baseline" if own else _lead(one.gap(best, one.baseline), best in one.better)
     return {
         "data": group["where"],
         "measure": measures[group["metric"]],
         "best": f"{best}, of {one.scores.shape[1]}",
-        "lead over the baseline": lead,
-        "lead over the next": f"{_lead(one.gap(best, one.next), not one.ties(best))} (over {one.next})",
+        "lead over the baseline": "is the baseline" if own else _lead(one, one.baseline),
+        "lead over the next": f"{_lead(one, one.next)} (over {one.next})",
+        "no lead shown over": _listed(one.ties(best)) or "none: shown over all",
+        "level of the intervals": level(one),
         "mean": tables.text(float(one.scores[best].mean())),
         "imbalance": group.get("setting", settings(one)),
         "n": one.n,
     }
 
 
-def _lead(gap: Interval, sure: bool) -> str:
-    return f"{shown(gap)}, {'shown' if sure else 'not shown'}"
+def _lead(one: Race, against: str) -> str:
+    sure = one.ahead(one.best, against) is True
+    return f"{shown(one.gap(one.best, against))}, {'shown' if sure else 'not shown'}"
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def level(one: Race) -> str:
+    """The level of a race's intervals, as text: ``98.75%``."""
+    return f"{100 * one.level:.4g}%"
+
+
+def at_level(one: Race, of: str, against: str) -> str:
+    """A gap as text, with the level of its interval where it has one."""
+    gap = one.gap(of, against)
+    return shown(gap) + (f" ({level(one)} interval)" if gap.n > 1 else "")
 
 
 def settings(one: Race) -> str:
@@ -196,36 +238,59 @@ def by_strength(contest: pd.DataFrame) -> pd.DataFrame:
     return contest.assign(strength=pd.Categorical.from_codes(which, names, ordered=True))
 
 
-def advice(group: dict, one: Race, measures: dict[str, str]) -> dict:
-    """A rule read off one race: the condition, what to use, the evidence, what to avoid."""
+def unstable(contest: pd.DataFrame) -> set[str]:
+    """Methods of which a network diverged in some setting."""
+    return set(contest.loc[contest["value"].isna(), "method"])
+
+
+def advice(group: dict, one: Race, measures: dict[str, str], unstable: Collection[str] = ()) -> dict:
+    """A rule read off one race: the condition, what to use, the evidence, what to avoid.
+
+    Of methods that are not told apart, one that never diverged comes before those in `unstable`, which did elsewhere.
+    """
+    pick = _pick(one, unstable)
     gaps = {name: one.gap(name, one.baseline) for name in one.worse}
     worse = [f"{name} ({shown(gap)})" for name, gap in gaps.items() if not gap.within(WORTH)]
     lost = [name for name, why in one.left_out.items() if why == DIVERGED]
     return {
-        "measured on": group["where"] + (f", {group['strength']}" if group["strength"] else ""),
+        "measured on": group["where"] + _strength(one),
         "judged by": measures[group["metric"]],
-        "use": _use(one),
-        "evidence": _evidence(one),
+        "use": _use(one, pick, unstable),
+        "evidence": _evidence(one, pick),
         "avoid": "; ".join([*worse, *(f"{name} (diverged)" for name in lost)]) or tables.MISSING,
     }
 
 
-def _use(one: Race) -> str:
+def _strength(one: Race) -> str:
+    """The ratios that were measured; a rule says nothing of others."""
+    if not one.ratios:
+        return ""
+    return f", ratio{'s' * (len(one.ratios) > 1)} {', '.join(f'{ratio:,g}' for ratio in one.ratios)}"
+
+
+def _pick(one: Race, unstable: Collection[str]) -> str:
+    """The method to use, or the best so far where none is shown to be better than the baseline."""
+    if not one.better:
+        return one.best
+    return next((name for name in one.unbeaten if name not in unstable), one.better[0])
+
+
+def _use(one: Race, pick: str, unstable: Collection[str]) -> str:
+    highest = (
+        f"no method is above {one.baseline} so far" if one.best == one.baseline else f"highest so far is {one.best}"
+    )
     if one.n < LEAST:
-        return f"undecided, n = {one.n} of at least {LEAST}: highest so far is {one.best}"
+        return f"undecided, n = {one.n} of at least {LEAST}: {highest}"
     if not one.better:
         if not one.ties(one.baseline):
             return f"{one.baseline}, the baseline: every other method is worse"
-        return f"undecided: nothing is shown to be better than {one.baseline}; highest so far is {one.best}"
-    pick = one.better[0]
-    if one.gap(pick, one.baseline).within(WORTH):
-        return f"makes no difference: the best, {pick}, gains less than {WORTH:g} over {one.baseline}"
-    equal = one.ties(pick)
-    named = ", ".join(equal[:NAMED]) + (f" and {len(equal) - NAMED} more" if len(equal) > NAMED else "")
-    return pick + (f"; not told apart from it: {named}" if equal else "")
+        return f"undecided: nothing is shown to be better than {one.baseline}; {highest}"
+    if all(one.gap(name, one.baseline).within(WORTH) for name in one.better):
+        return f"makes no difference: {pick} is better than {one.baseline}, by less than {WORTH:g}"
+    equal = [f"{name} (diverged elsewhere)" if name in unstable else name for name in one.ties(pick)]
+    return pick + (f"; not told apart from it: {_listed(equal)}" if equal else "")
 
 
-def _evidence(one: Race) -> str:
-    pick = one.better[0] if one.better else one.best
+def _evidence(one: Race, pick: str) -> str:
     against = one.next if pick == one.baseline else one.baseline
-    return f"{pick} − {against}: {shown(one.gap(pick, against))}; {settings(one)}, n = {one.n}"
+    return f"{pick} − {against}: {at_level(one, pick, against)}; {settings(one)}, n = {one.n}"

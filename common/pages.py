@@ -6,7 +6,9 @@ looks like one made today and links to what there is now.
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,6 +82,21 @@ class Page:
                 break
             tables.append((element.caption.get_text(), Markup(element.parent)))
         return tables
+
+
+def image_width(source: str) -> int:
+    """CSS pixels that an image in a ``data:`` address is wide by itself; 0 where it does not say."""
+    head, _, data = source.partition(",")
+    if not head.endswith(";base64"):
+        return 0
+    content = base64.b64decode(data)
+    if "svg" in head:
+        found = re.search(rb'<svg\b[^>]*?\bwidth="([\d.]+)(pt|px)?"', content)
+        return round(float(found[1]) * (4 / 3 if found[2] == b"pt" else 1)) if found else 0
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content)) as image:
+        return image.width
 
 
 def find(reports: Path, name: str, demo: bool = True) -> list[Page]:

@@ -23,6 +23,8 @@ class Paper:
         Its name where there is little room.
     says : str
         What the paper says, for a reader with a minute.
+    known : str
+        What of the paper is public, where it is not all of it.
     """
 
     number: int
@@ -32,11 +34,18 @@ class Paper:
     year: int | None
     short: str = ""
     says: str = ""
+    known: str = ""
 
     @property
     def page(self) -> str:
         """File name of its pages: ``4_systematic_study.html``."""
         return f"{self.number}_{self.stem}.html"
+
+    @property
+    def source(self) -> str:
+        """Authors, year, and what of it is public."""
+        named = self.authors + (f", {self.year}" if self.year else "")
+        return named + (f"; {self.known}" if self.known else "")
 
 
 PAPERS = (
@@ -62,8 +71,8 @@ PAPERS = (
         short="MobileNet features",
         says=(
             "Interpolating between photographs makes no photograph, so resampling might work better on features "
-            "of a pre-trained network. It does not: a network trained end to end wins everywhere, and SMOTE, "
-            "which does help features, leaves them behind it."
+            "of a pre-trained network. SMOTE does help features, yet leaves them behind a network trained end to "
+            "end, where random oversampling alone helps on all three sets, if little."
         ),
     ),
     Paper(
@@ -75,8 +84,9 @@ PAPERS = (
         short="Biased extrapolation",
         says=(
             "A rare class can be enlarged in the latent space of a trained network, between it and a frequent "
-            "class. Choosing where (biased extrapolation) pays only for classes that overlap, so doing it for "
-            "those alone keeps the accuracy and saves cost."
+            "class. Choosing where (biased extrapolation) adds nothing for Airplane-Automobile, which are told "
+            "apart well, helps Truck-Ship and pairs that overlap, and doing it for those below a threshold alone "
+            "keeps the accuracy and saves cost."
         ),
     ),
     Paper(
@@ -100,9 +110,10 @@ PAPERS = (
         2021,
         short="Multi-scale transfer",
         says=(
-            "Common remedies fail when defects are extremely rare. Kernels of several sizes side by side, and "
-            "transfer in two stages from another task, classify far more reliably, most of all at extreme ratios. "
-            "Only the abstract is public."
+            "Common remedies degrade dramatically when the training data are extremely imbalanced. Kernels with "
+            "different receptive fields, and transfer in two stages from another task, reach about 99 % on average, "
+            "2.32 points more than those, and 4 more on some extremely imbalanced sets."
         ),
+        known="only its abstract is public",
     ),
 )

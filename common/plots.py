@@ -156,11 +156,19 @@ def panels(
         shown = [handles[name] for name in order]
         figure.legend(shown, order, loc="outside lower center", ncols=across, handlelength=3.2)
     figure.alt = alt or (
-        f"{ylabel} over {figure.axes[0].get_xlabel() or x}, means with 95% intervals"
+        f"{ylabel} over {figure.axes[0].get_xlabel() or x}{_drawn(summary, options.get('intervals'))}"
         + (f"; panels {'; '.join(names)}" if names else "")
         + f"; lines {', '.join(map(str, order))}"
     )
     return figure
+
+
+def _drawn(summary: pd.DataFrame, intervals: str | None) -> str:
+    """What a point is, for the alternative text: an interval is promised only where one is drawn."""
+    there = summary.dropna(subset=["mean"])[["low", "high"]].notna().all(axis=1)
+    if intervals == "none" or not there.any():
+        return ", means" if there.any() else ""
+    return ", means with 95% intervals" + ("" if there.all() else " where there are several replicates")
 
 
 def images(pictures, titles: Sequence[str] | None = None, columns: int = 8, alt: str | None = None) -> Chart:

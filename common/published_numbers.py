@@ -17,8 +17,9 @@ def published(stem: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The columns of ``common/published/<stem>.csv`` with `value` as printed, and `comparable`: percentages divided
-        by 100, so that they stand beside results, which lie in 0..1. Empty text is "", an empty number NaN.
+        The columns of ``common/published/<stem>.csv`` with `value` as a number, `printed` as the text that the paper
+        has, `bound` ("" or what stands before it, such as *below*), and `comparable`: percentages divided by 100, so
+        that they stand beside results, which lie in 0..1. Empty text is "", an empty number NaN.
 
     Raises
     ------
@@ -33,6 +34,7 @@ def published(stem: str) -> pd.DataFrame:
     missing = [column for column in COLUMNS if column not in frame]
     if missing:
         raise UserError(f"{path.name}: no column {missing[0]!r}; expected {', '.join(COLUMNS)}; add it")
+    frame = frame.assign(printed=frame["value"], bound=frame["bound"] if "bound" in frame else "")
     for column in NUMBERS:
         try:
             frame[column] = pd.to_numeric(frame[column].where(frame[column] != "")).astype(float)

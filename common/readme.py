@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from common import costs, paths, tables
+import pandas as pd
+
+from common import comparison, costs, paths, tables
 from common.claim_words import caveats
 from common.errors import UserError
 from common.ledger import Findings, findings, measured
@@ -29,7 +31,17 @@ def blocks(results: Path | None = None) -> dict[str, str]:
         Folder of the measured results (default: the committed ones).
     """
     found = [findings(paper, results) for paper in PAPERS]
-    return {"figure": _figure(found), "papers": _papers(found), "results": _headlines(found)}
+    return {"extent": _extent(found), "figure": _figure(found), "papers": _papers(found), "results": _headlines(found)}
+
+
+def _extent(found: list[Findings]) -> str:
+    """How many of the printed results and claims have results of ours."""
+    paired, printed = comparison.paired(comparison.together({one.paper.stem: one.frame for one in found}))
+    verdicts = pd.concat([one.claims["verdict"] for one in found])
+    return (
+        f"So far {(verdicts != 'no data').sum()} of {len(verdicts)} claims have data, and {paired} of {printed} "
+        "printed results have one of ours beside them; the rest waits for machines and data.\n"
+    )
 
 
 def _figure(found: list[Findings]) -> str:
@@ -37,7 +49,10 @@ def _figure(found: list[Findings]) -> str:
     one = next(one for one in found if one.paper.stem == FIGURE.stem)
     if one.frame.empty:
         return ""
-    caption = f"Figure 3 of paper {one.paper.number}, rerun; bars are 95% intervals. {one.summary}"
+    own = comparison.hook(one.paper.stem)
+    if own.figure(one.frame) is None:
+        return ""
+    caption = f"Figure 3 of paper {one.paper.number}, rerun; bars are 95% intervals. {own.drawn(one.frame)}"
     return f"![{ALT}]({FIGURE})\n\n*{caption}*\n"
 
 
@@ -48,8 +63,7 @@ def _papers(found: list[Findings]) -> str:
     for one in found:
         counts = one.claims["verdict"].value_counts()
         counted = [counts.get(name, 0) for name in tables.VERDICTS]
-        year = f", {one.paper.year}" if one.paper.year else ""
-        paper = f"**{one.paper.short}** ({one.paper.authors}{year})"
+        paper = f"**{one.paper.short}** ({one.paper.source})"
         rows.append([one.paper.number, paper, one.summary or NOT_YET, *counted])
     return tables.markdown(["", "paper", "measured", *heads], rows, right=heads) + "\n"
 
@@ -60,13 +74,14 @@ def _headlines(found: list[Findings]) -> str:
     for one in found:
         shown = one.claims[one.claims["headline"].astype(bool) & (one.claims["verdict"] != "no data")]
         rows += [_row(row) for row in shown.to_dict("records")]
-    return tables.markdown(["paper", "claim", "effect [95% interval]", "n", "verdict"], rows, right=["n"]) + "\n"
+    heads = ["paper", "claim", "measured on", "effect [95% interval]", "n", "verdict"]
+    return tables.markdown(heads, rows, right=["n"]) + "\n"
 
 
 def _row(claim: dict) -> tuple:
     limits = [limit.split(":")[0] for limit in caveats(claim["verdict_note"])[0].split("; ") if limit]
     verdict = f"{tables.VERDICTS[claim['verdict']]} {claim['verdict']}" + (f" ({', '.join(limits)})" if limits else "")
-    return claim["paper"], claim["statement"], tables.verdict_effect(claim), claim["n"], verdict
+    return claim["paper"], claim["statement"], claim["data"], tables.verdict_effect(claim), claim["n"], verdict
 
 
 def figure(results: Path | None = None):

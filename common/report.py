@@ -20,7 +20,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from common import pages
 from common.errors import UserError
-from common.pages import PROFILES
+from common.pages import PROFILES, image_width
 from common.site import LIMIT, TEMPLATES, shared, site
 
 __all__ = ["LIMIT", "render", "site"]
@@ -82,6 +82,7 @@ def render(notebook: Path, page: Path, *, title: str, profile: str) -> Path:
         _check_self_contained(soup)
         _anchor_headings(soup, title)
         _describe_images(soup)
+        _size_images(soup)
         _box_tables(soup)
         _check_size(soup, len(str(soup).encode()))
     except UserError as error:
@@ -258,6 +259,12 @@ def _describe_images(soup: BeautifulSoup) -> None:
         if not image.get("alt", "").strip():
             heading = image.find_previous(["h1", "h2", "h3", "h4"])
             image["alt"] = f"Figure: {' '.join(heading.get_text().removesuffix('#').split())}"
+
+
+def _size_images(soup: BeautifulSoup) -> None:
+    """Every image says how wide it is by itself, so that the style knows how far it may shrink on a narrow screen."""
+    for image in soup.find("main").find_all("img"):
+        image["style"] = f"--width: {image_width(image['src'])}px"
 
 
 def _box_tables(soup: BeautifulSoup) -> None:

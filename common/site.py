@@ -50,7 +50,7 @@ def site(reports: Path | None = None, results: Path | None = None, *, demo: bool
     UserError
         If a file of claims or results is not as it should be, or a page is too large.
     """
-    from common import jobs
+    from common import comparison, jobs
 
     reports = Path(reports) if reports else jobs.reports_root()
     reports.mkdir(parents=True, exist_ok=True)
@@ -59,12 +59,13 @@ def site(reports: Path | None = None, results: Path | None = None, *, demo: bool
     claims.drop(columns="headline").to_csv(
         reports / "claims.csv", index=False, float_format="%.6g", lineterminator="\n"
     )
+    numbers = comparison.together({one.paper.stem: one.frame for one in found})
     _write_ledger(reports, claims, demo)
-    _write_comparison(reports, found, demo)
+    _write_comparison(reports, numbers, demo)
     for profile in pages.PROFILES:
         for page in sorted((reports / profile).glob("*.html")):
             pages.refresh(page, shared(reports, page.name, profile))
-    return _write_index(reports, found, claims, demo)
+    return _write_index(reports, found, claims, numbers, demo)
 
 
 # -- what all pages share ----------------------------------------------------------------------------------------------
@@ -152,11 +153,14 @@ def _write(reports: Path, name: str, title: str, demo: bool, script: str = "", *
 # -- its own pages -----------------------------------------------------------------------------------------------------
 
 
-def _write_index(reports: Path, found: list[Findings], claims: pd.DataFrame, demo: bool) -> Path:
+def _write_index(reports: Path, found: list[Findings], claims: pd.DataFrame, numbers: pd.DataFrame, demo: bool) -> Path:
+    from common import comparison
+
     entries = [_entry(one, pages.find(reports, one.paper.page, demo)) for one in found]
     return _write(
         reports, "index.html", "Five class-imbalance papers, replicated", demo,
         entries=entries, overview=pages.find(reports, OVERVIEW, demo), counts=_counts(claims["verdict"]),
+        with_data=int((claims["verdict"] != "no data").sum()), numbers=comparison.paired(numbers),
     )  # fmt: skip
 
 
@@ -165,6 +169,7 @@ def _entry(found: Findings, there: list[pages.Page]) -> dict:
     from common import comparison
 
     claims, own = found.claims, comparison.hook(found.paper.stem)
+    chart = own.figure(found.frame) if found.summary else None
     shown = claims[claims["headline"].astype(bool) & (claims["verdict"] != "no data")]
     return {
         "paper": found.paper,
@@ -172,8 +177,8 @@ def _entry(found: Findings, there: list[pages.Page]) -> dict:
         "pages": there,
         "counts": _counts(claims["verdict"]),
         "headlines": [_claim(row, there) for row in shown.to_dict("records")],
-        "figure": _data(own.figure(found.frame)) if found.summary else None,
-        "caption": own.FIGURE,
+        "figure": _data(chart),
+        "caption": f"{own.FIGURE} {own.drawn(found.frame)}" if chart else "",
     } | _deviations(own, found.frame)
 
 
@@ -195,6 +200,7 @@ def _write_ledger(reports: Path, claims: pd.DataFrame, demo: bool) -> None:
     _write(
         reports, "ledger.html", "Every claim and its verdict", demo, script=script, rows=rows,
         totals=[(paper, counts) for paper, counts in totals if counts], counts=_counts(claims["verdict"]),
+        changes=tables.changes(claims),
     )  # fmt: skip
 
 
@@ -215,12 +221,9 @@ def _counts(verdicts: pd.Series) -> dict[str, int]:
     return {name: counted[name] for name in tables.VERDICTS if counted[name]}
 
 
-def _write_comparison(reports: Path, found: list[Findings], demo: bool) -> None:
-    from common import comparison
-
-    frame = comparison.together({one.paper.stem: one.frame for one in found})
-    parts = [_beside(one.paper, frame[frame["paper"] == one.paper.number]) for one in found]
-    _write(reports, "comparison.html", "Every published number beside ours", demo, papers=parts)
+def _write_comparison(reports: Path, numbers: pd.DataFrame, demo: bool) -> None:
+    parts = [_beside(paper, numbers[numbers["paper"] == paper.number]) for paper in PAPERS]
+    _write(reports, "comparison.html", "Published numbers beside ours", demo, papers=parts)
 
 
 def _beside(paper: Paper, frame: pd.DataFrame) -> dict:
@@ -240,15 +243,16 @@ def _beside(paper: Paper, frame: pd.DataFrame) -> dict:
             }
         )
     return {
-        "paper": paper, "blocks": blocks, "chart": _data(comparison.figure(frame)), "results": len(results),
-        "paired": results["ours"].count(), "unpaired": comparison.hook(paper.stem).UNPAIRED, "settings": len(settings),
+        "paper": paper, "blocks": blocks, "chart": _data(comparison.figure(frame)),
+        "paired": comparison.paired(frame), "unpaired": comparison.hook(paper.stem).UNPAIRED, "settings": len(settings),
         "setting": comparison_tables.printed(settings, "Printed settings") if len(settings) else "",
     }  # fmt: skip
 
 
-def _data(chart) -> dict[str, str] | None:
+def _data(chart) -> dict[str, str | int] | None:
     """A chart as an image that the page holds."""
     if chart is None:
         return None
     kind = "svg+xml" if chart.vector else "png"
-    return {"src": f"data:image/{kind};base64,{base64.b64encode(chart.render()).decode()}", "alt": chart.alt}
+    source = f"data:image/{kind};base64,{base64.b64encode(chart.render()).decode()}"
+    return {"src": source, "alt": chart.alt, "width": pages.image_width(source)}

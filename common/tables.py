@@ -120,16 +120,21 @@ def assembled(
 ) -> Html:
     """Columns of finished cells as a table; those named in `right` are aligned to the right and do not wrap.
 
-    `ids` are what a link can name each row by.
+    `ids` are what a link can name each row by. Of verdicts (`kind`) each cell says its column, for on a narrow screen
+    their rows are stacked: a table that scrolls would show claim and verdict without effect and n.
     """
     classes = [Markup(' class="num"') if name in right else Markup() for name in columns]
     head = [
         Markup('<th scope="col"{}>{}</th>').format(style, _label(name))
         for name, style in zip(columns, classes, strict=True)
     ]
+    labels = [Markup(' data-label="{}"').format(_label(name)) if kind == "verdicts" else Markup() for name in columns]
     rows, names = [], iter(ids)
     for row in zip(*columns.values(), strict=True):
-        cells = [Markup("<td{}>{}</td>").format(style, cell) for style, cell in zip(classes, row, strict=True)]
+        cells = [
+            Markup("<td{}{}>{}</td>").format(style, label, cell)
+            for style, label, cell in zip(classes, labels, row, strict=True)
+        ]
         cells[0] = Markup('<th scope="row"{}>{}</th>').format(classes[0], row[0])
         name = next(names, "")
         rows.append(
@@ -151,7 +156,7 @@ def verdict_table(verdicts: pd.DataFrame, caption: str = "Claims and verdicts", 
     ----------
     verdicts : DataFrame
         As `claims.evaluate` returns it: id, statement, where, test, n, effect, low, high, verdict, and metric,
-        direction, margin and verdict_note where there are any.
+        direction, margin, verdict_note and changed where there are any.
 
     Returns
     -------
@@ -174,22 +179,53 @@ def verdict_table(verdicts: pd.DataFrame, caption: str = "Claims and verdicts", 
     return assembled(columns, caption, "verdicts", right=(EFFECT, "n"), ids=ids)
 
 
+def waiting_table(verdicts: pd.DataFrame, caption: str = "Claims that our results cannot speak to yet") -> Html:
+    """Claims without data and what is missing, and what was changed of them where anything was."""
+    rows = verdicts[verdicts["verdict"] == "no data"].to_dict("records")
+    columns = {
+        "claim": [text(row["statement"]) for row in rows],
+        "in the paper": [text(row["where"]) for row in rows],
+        "no data, because": [text(row["verdict_note"]) for row in rows],
+    }
+    if any(row["changed"] for row in rows):
+        columns["changed after first results"] = [text(row["changed"]) for row in rows]
+    return assembled(columns, caption, "verdicts")
+
+
 def judgement(row: Mapping) -> Html:
-    """Badge of an evaluated claim with what limits the verdict and, folded, how it came about."""
-    note = row.get("verdict_note")
-    note = note if isinstance(note, str) else ""
+    """Badge of an evaluated claim with what limits the verdict, folded how it came about, and what was changed."""
+    note, changed = (value if isinstance(value := row.get(name), str) else "" for name in ("verdict_note", "changed"))
     limits, how = (note, "") if row["verdict"] == "no data" else caveats(note)
     html = verdict(row["verdict"])
     if limits:
         html += Html(' <span class="note">{}</span>').format(limits)
     if how:
         html += Html(' <details class="note"><summary>how judged</summary>{}</details>').format(how)
+    if changed:
+        html += Html(' <span class="note changed">changed after first results: {}</span>').format(changed)
     return html
 
 
+def changes(verdicts: pd.DataFrame) -> Html:
+    """How many claims were changed after first results were seen, as a sentence; "" where none was.
+
+    Parameters
+    ----------
+    verdicts : DataFrame
+        As `claims.evaluate` returns it.
+    """
+    changed, total = int(verdicts["changed"].fillna("").ne("").sum()), len(verdicts)
+    if not changed:
+        return Html()
+    were, which = ("was", "it") if changed == 1 else ("were", "each")
+    sentence = "{} of {} claims {} changed after first results were seen; {} says what, beside its verdict."
+    return Html(f"<p>{sentence}</p>").format(changed, total, were, which)
+
+
 def verdict_effect(row: Mapping, digits: int = 3) -> Markup:
-    """Effect and interval of one evaluated claim; with its sign unless it is a level."""
-    return effect(row["effect"], row["low"], row["high"], digits, sign=row["test"] != "level")
+    """Effect and interval of one evaluated claim; with its sign unless it is compared with a value."""
+    level = row["test"] == "level" or pd.notna(row.get("value"))
+    return effect(row["effect"], row["low"], row["high"], digits, sign=not level)
 
 
 def comparison_table(

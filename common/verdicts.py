@@ -41,10 +41,11 @@ def decide(claim: Claim, groups: Mapping[str, np.ndarray], notes: list[str]) -> 
         supported, refuted, pick = any(h is True for h in surely), all(h is False for h in holds), max
     else:
         supported, refuted, pick = all(h is True for h in holds), any(h is False for h in surely), min
-    # The group on which the verdict hangs: first by what its intervals say, then by its estimate.
-    order = (False, None, True).index
+    # The group on which the verdict hangs: first by what its intervals say, then by its estimate. The stricter level
+    # counts only where it decides, for the one group that supports `some` or refutes `every`.
+    order, strictly = (False, None, True).index, bool(claim.some)
     rank = {
-        name: (order(h), order(s), _favour(claim, found[name].estimate))
+        name: (order(h), order(s if h is strictly else None), _favour(claim, found[name].estimate))
         for name, h, s in zip(found, holds, surely, strict=True)
     }
     name = pick(rank, key=rank.get)
@@ -64,7 +65,7 @@ def _interval(claim: Claim, effects: np.ndarray, level: float) -> Interval:
 
 def _holds(claim: Claim, found: Interval) -> bool | None:
     """Whether one interval is where the claim says; None if it does not decide."""
-    centre = claim.value if claim.test == "level" else 0.0
+    centre = claim.value or 0.0
     if claim.direction not in ORDERS:
         return found.within(claim.margin, centre)
     beyond = centre + (claim.margin if claim.direction in ("greater", "not greater") else -claim.margin)
@@ -74,5 +75,5 @@ def _holds(claim: Claim, found: Interval) -> bool | None:
 
 def _favour(claim: Claim, estimate: float) -> float:
     if claim.direction not in ORDERS:
-        return -abs(estimate - (claim.value if claim.test == "level" else 0.0))
+        return -abs(estimate - (claim.value or 0.0))
     return estimate if claim.direction in ("greater", "not less") else -estimate

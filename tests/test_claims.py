@@ -488,6 +488,7 @@ GOOD = """
         ("{method: less}", "{dataset: less}", "never mixed"),
         ("test: difference", "test: level", "value is missing"),
         ("test: difference", "test: trend", "over is missing"),
+        ("margin: 0", "margin: 0\n  value: 0.9", "value goes with a level"),
         ("  id: a".strip(), "id: 5", "id is 5; expected text"),
     ],
 )

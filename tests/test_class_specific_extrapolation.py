@@ -166,23 +166,29 @@ def test_closeness_finds_the_nearest_class():
     }
 
 
-def test_the_boundary_of_a_picture_is_where_both_classes_are_equally_probable():
+def test_a_picture_tells_points_apart_by_what_the_head_takes_them_for():
     random = np.random.default_rng(0)
-    labels = np.repeat([0, 1], 200)
-    points = random.normal(size=(400, 3)) + np.array([6.0, 0, 0]) * labels[:, None]
+    labels = np.repeat([0, 1], 50)
+    points = random.normal(size=(100, 3)) + np.array([6.0, 0, 0]) * labels[:, None]
     none = np.empty((0, 3))
     found = backbones.Latents(points, none, none, labels, None, None, {}, None, None, 0.0)
 
     def probabilities(z):
-        first = 1 / (1 + np.exp(z[:, 0] - 3))
+        first = 1 / (1 + np.exp(z[:, 0] - 6))
         return np.column_stack([first, 1 - first])
 
-    curves = measures.picture("m", "B-A", found, (1, 0), none, probabilities)
-    by_name = {c["curve"].removeprefix("picture B-A "): np.array([c["x"], c["y"]]) for c in curves}
-    assert set(by_name) == {"minor", "major", "synthetic", "boundary"} and by_name["synthetic"].shape == (2, 0)
-    assert by_name["minor"][0].mean() < 0 < by_name["major"][0].mean()
+    made = np.array([[5.0, 0, 0], [8.0, 0, 0], [9.0, 0, 0]])
+    curves = measures.picture("m", "B-A", found, (1, 0), made, probabilities)
+    by_name = {c["curve"].removeprefix("picture B-A "): c["x"] for c in curves}
+    counts = {name: len(x) for name, x in by_name.items()}
+    beyond = int((points[50:, 0] > 6).sum())
+    assert counts == {
+        "minor as minor": 50, "minor as major": 0, "major as minor": 50 - beyond, "major as major": beyond,
+        "synthetic as minor": 1, "synthetic as major": 2,
+    }  # fmt: skip
     # The plane's first axis is nearly the first coordinate and its origin, the middle, lies at 3.
-    assert len(by_name["boundary"][0]) == measures.LEVELS and np.abs(by_name["boundary"][0]).max() < 0.5
+    assert by_name["minor as minor"].mean() < 0 < by_name["major as major"].mean()
+    assert by_name["synthetic as minor"] == pytest.approx([2], abs=0.5)
 
 
 # -- cells -------------------------------------------------------------------------------------------------------------

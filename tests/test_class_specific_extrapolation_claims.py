@@ -7,7 +7,7 @@ import pytest
 from common import claims
 from common.published_numbers import published
 from common.studies import class_specific_extrapolation as paper
-from common.studies.class_specific_extrapolation_claims import closest_pairs, paper_pairs
+from common.studies.class_specific_extrapolation_claims import closest_pairs, paper_pairs, saving
 from common.studies.class_specific_extrapolation_measures import pair_name
 
 START = {"Airplane-Automobile": 0.95, "Truck-Ship": 0.93, "Frog-Bird": 0.9, "Horse-Deer": 0.88, "Dog-Cat": 0.75}
@@ -76,8 +76,34 @@ def test_a_saving_is_a_share_of_the_uniform_bias():
     rows = frame[
         (frame["metric"] == "busy_seconds") & frame["method"].isin(["asymmetric", "class-specific, two pairs"])
     ]
-    assert np.allclose(paper.claim_saving(None, rows), 0.207, atol=1e-5)
-    assert np.allclose(paper.claim_printed_saving(None, rows), 0, atol=1e-5)
+    assert np.allclose(saving(rows), 0.207, atol=1e-5)
+    assert np.allclose(paper.claim_percent_saved(None, rows), 20.7, atol=1e-3)
+
+
+def test_what_is_printed_is_judged_in_its_unit():
+    """20.7 % is held to be saved from 15.7 to 25.7 %; all five pairs have to be found, so four of five are too few."""
+    frame = as_the_paper_says()
+    stated = [c for c in claims.load(paper.STEM) if c.id in ("saves-a-fifth-of-time", "closest-pairs")]
+    found = claims.evaluate(stated, frame, paper).set_index("id")
+    assert found.loc["saves-a-fifth-of-time", "effect"] == pytest.approx(20.7, abs=1e-3)
+    assert found.loc["closest-pairs", "effect"] == 1
+    cheaper = (frame["metric"] == "busy_seconds") & (frame["method"] == paper.METHODS["two"])
+    frame.loc[cheaper, "value"] = [73.0, 73.1, 73.2]
+    distance = (frame["metric"] == "centre_distance") & frame["pair"].isin(["Airplane-Automobile", "Truck-Ship"])
+    frame.loc[distance, "value"] = 9.0
+    found = claims.evaluate(stated, frame, paper).set_index("id")
+    assert found["effect"].round(3).to_dict() == {"closest-pairs": 0.6, "saves-a-fifth-of-time": 26.9}
+    assert set(found["verdict"]) == {"not supported"}
+
+
+def test_a_bias_that_harms_adds_nothing_either():
+    frame = as_the_paper_says()
+    bottom = (frame["pair"] == "Airplane-Automobile") & (frame["method"] == "bottom")
+    (stated,) = (c for c in claims.load(paper.STEM) if c.id == "bias-adds-nothing-separable")
+    frame.loc[bottom, "value"] -= 0.1
+    assert claims.evaluate([stated], frame, paper)["verdict"].item() == "supported"
+    frame.loc[bottom, "value"] += 0.2
+    assert claims.evaluate([stated], frame, paper)["verdict"].item() == "not supported"
 
 
 def test_bias_on_overlapped_pairs_minus_separable_ones():

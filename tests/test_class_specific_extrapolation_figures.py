@@ -7,6 +7,7 @@ import pytest
 from common import study, tables
 from common.studies import class_specific_extrapolation as paper
 from common.studies import class_specific_extrapolation_figures as show
+from common.studies import class_specific_extrapolation_latent_figures as latent_figures
 from common.studies.class_specific_extrapolation_results import experiment
 
 TINY = {"majors": 30, "minors": 10, "held_out": 5, "epochs": 1, "hidden": 8, "iterations": 1, "head_epochs": 1}
@@ -58,7 +59,7 @@ def test_tables(run):
     untimed = show.cost(whole.frame[whole.frame["metric"] != "busy_seconds"]).set_index("method")
     assert set(untimed["seconds"]) == {tables.MISSING} and untimed["samples made"].equals(cost["samples made"])
     assert show.overlapped(whole.frame)["overlapped in the paper"].isna().all(), "these are not the paper's pairs"
-    assert len(show.closeness(whole.frame)) == 5
+    assert len(latent_figures.closeness(whole.frame)) == 5
     assert set(show.overall(whole.frame)) == {"method", "accuracy", "recall of minor classes"}
 
 

@@ -1,10 +1,12 @@
 """Printed numbers beside ours: what is paired, with which numbers, and what must not be."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from common import comparison, paths
+from common import comparison, comparison_tables, paths
 from common.papers import PAPERS
 from common.published_numbers import published
 
@@ -20,6 +22,7 @@ def centres(values=(0.60, 0.62, 0.64), **columns):
     """Paper 1: All-CNN on CIFAR-10, imbalance A, method C."""
     usual = {"dataset": "cifar10", "network": "allcnn", "imbalance": "A", "method": "C", "metric": "accuracy"}
     usual |= {"variant": "", "sampler": "none", "count_scale": 1.0, "plateau": "exponential", "iterations": 700}
+    usual |= {"ended_by": "rule" if columns.get("iterations", 700) == 40_000 else "limit"}
     return frame(values, **usual | {"pretraining": "", "input_size": 0} | columns)
 
 
@@ -63,6 +66,28 @@ def test_every_published_number_is_there_once_and_without_results_alone():
     assert one["is_result"] and not table.loc[table["metric"] == "learning rate", "is_result"].any()
 
 
+def tables_cells(html):
+    """The text of a table's cells, row by row."""
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", str(html), re.DOTALL)[1:]
+    return [[re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in rows]
+
+
+def test_numbers_stand_as_printed_and_ours_in_the_same_unit():
+    cell = {"imbalance": "step", "metric": "auc", "rho": 100.0, "mu": 0.9, "iterations": 320_000}
+    frames = {"systematic_study": study4((0.9, 0.91), dataset="imagenet", **cell), "category_centers": centres()}
+    found = comparison.together(frames)
+    first, *_, last = tables_cells(comparison_tables.beside(found[found["ours"].notna() & found["paper"].eq(4)], "x"))
+    # Of .90 and .91: mean .905, half an interval 12.7062 * .005; the paper prints 90.74 and, in the text, 90.
+    assert first[3:] == ["auc".upper(), "90.74", "%", "90.50 [84.15,\N{NO-BREAK SPACE}96.85]", "2", "−0.24", "reduced"]
+    assert last[4:7] == ["90", "%", "90.5 [84.1,\N{NO-BREAK SPACE}96.9]"]
+    (one,) = tables_cells(comparison_tables.beside(found[found["ours"].notna() & found["paper"].eq(1)], "x"))
+    assert one[2:5] == ["mean precision", "0.656", "share"] and one[5].startswith("0.620 [")
+    waiting = tables_cells(comparison_tables.printed(found[found["where"] == "table 4"], "x"))
+    assert [row[3] for row in waiting][:2] == ["99.41", "96.31"]
+    error = found[(found["where"] == "section 3.3.1") & (found["metric"] == "error")]
+    assert tables_cells(comparison_tables.printed(error, "x"))[0][3:] == ["below 1", "%"]
+
+
 def test_a_shortened_schedule_is_paired_and_not_subtracted():
     (one,) = paired("category_centers", centres()).to_dict("records")
     assert (one["published"], one["what"]) == (0.656, "allcnn, imbalance A, C")
@@ -97,7 +122,8 @@ def test_another_quantity_of_paper_1_is_not_paired(changed):
 def test_an_accuracy_stands_beside_the_printed_error():
     (one,) = paired("systematic_study", study4()).to_dict("records")
     assert (one["metric"], one["published"], one["where"]) == ("error", 0.01, "section 3.3.1")
-    assert one["ours"] == pytest.approx(0.009) and one["difference"] == pytest.approx(-0.001)
+    assert one["ours"] == pytest.approx(0.009)
+    assert one["bound"] == "below" and np.isnan(one["difference"])  # a bound is no value to subtract
     short = paired("systematic_study", study4(iterations=2_500))
     assert short["profile"].tolist() == ["reduced, shortened schedule"] and short["difference"].isna().all()
 
@@ -154,12 +180,19 @@ def test_no_average_over_other_data_sets_is_paired():
     assert paired("multiscale_transfer", frame((0.99, 0.98), dataset="dagm_class1", metric="accuracy")).empty
 
 
-def test_the_figure_has_a_panel_for_each_paper_with_pairs():
-    frames = {"category_centers": centres(), "systematic_study": study4()}
+def test_the_figure_has_a_panel_for_each_paper_with_two_pairs_or_more():
+    table_4 = {"imbalance": "step", "metric": "auc", "rho": 100.0, "mu": 0.9, "iterations": 320_000}
+    runs = study4((0.9, 0.91), dataset="imagenet", **table_4)
+    assert comparison.figure(comparison.together({"category_centers": centres()})) is None  # one pair
+    frames = {
+        "category_centers": pd.concat([centres(), centres((0.5, 0.52), method="D")]),
+        "systematic_study": pd.concat([runs, study4()]),
+    }
     drawn = comparison.together(frames)
     chart = comparison.figure(drawn)
     assert [axes.get_title(loc="left") for axes in chart.axes] == ["Paper 1", "Paper 4"]
-    assert chart.alt.endswith("pairs by panel, paper 1: 1, paper 4: 1")
+    assert chart.alt.endswith("pairs by panel, paper 1: 2, paper 4: 4")  # without the bound of section 3.3.1
+    assert comparison.paired(drawn) == (7, int(drawn["is_result"].sum()))
     for axes in chart.axes:
         assert axes.get_xlim() == axes.get_ylim() and axes.get_xlabel() == "published"
     hollow, full = ([line.get_markerfacecolor() for line in axes.lines if len(line.get_xdata())] for axes in chart.axes)

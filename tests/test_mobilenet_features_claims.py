@@ -189,15 +189,19 @@ def test_a_fold_without_all_ratios_is_left_out_of_table_1():
 
 
 def test_table_2_says_over_how_many_sets():
-    table, sets = tables.table_2(published(paper.STEM), printed_grid(), "features")
-    assert sets == ["cifar10", "mnist", "stl10"] and "ours − paper" in set(table["source"])
+    (table,) = tables.table_2(published(paper.STEM), printed_grid(), "features").values()
+    assert set(table["source"]) == {"paper", "ours, 3 folds", "ours − paper"}
     two = printed_grid(datasets=("cifar10", "mnist"))
-    table, sets = tables.table_2(published(paper.STEM), two, "features")
-    assert sets == ["cifar10", "mnist"] and "ours − paper" not in set(table["source"])
-    ours = table[(table["metric"] == "AvAcc") & (table["IR"] == 2) & (table["source"] != "paper")]
+    found = tables.table_2(published(paper.STEM), two, "features")
+    printed, ours = found.values()
+    assert list(found)[1] == "ours, over 2 of 3 data sets (CIFAR, MNIST)"
+    assert set(printed["source"]) == {"paper"} and set(ours["source"]) == {"ours, 3 folds"}
+    ours = ours[(ours["metric"] == "AvAcc") & (ours["IR"] == 2)]
     assert ours["Base"].iloc[0].startswith(f"{(0.7007 + 0.9622) / 2 + 0.004 * 11 / 3:.3f}")
     half = two[(two["dataset"] != "mnist") | (two["method"] != "IHT")]
-    assert tables.table_2(published(paper.STEM), half, "features")[1] == ["cifar10"]
+    assert list(tables.table_2(published(paper.STEM), half, "features"))[1] == "ours, over 1 of 3 data sets (CIFAR)"
+    ((caption, nothing),) = tables.table_2(published(paper.STEM), two.iloc[:0], "features").items()
+    assert caption.endswith("ours: not measured") and set(nothing["source"]) == {"paper"}
 
 
 def test_intervals_are_corrected_for_shared_images():

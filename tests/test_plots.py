@@ -215,6 +215,39 @@ def test_verdict_table():
         tables.verdict("maybe")
 
 
+def test_what_was_changed_stands_with_the_verdict():
+    changed = verdicts().assign(changed=["", "", ATTACK, "the margin"])
+    assert tables.changes(changed).striptags() == (
+        "2 of 4 claims were changed after first results were seen; each says what, beside its verdict."
+    )
+    assert "1 of 4 claims was changed" in tables.changes(changed.assign(changed=["", None, "", "the margin"]))
+    assert tables.changes(changed.assign(changed="")) == ""
+    html = tables.verdict_table(changed)
+    assert html.count("changed after first results: ") == 2 and ATTACK not in html
+
+
+def test_claims_without_data_say_why_and_what_was_changed():
+    html = tables.waiting_table(verdicts().assign(changed=["", "", "", "the margin"]))
+    assert "<tbody>" in html and html.count('scope="row"') == 1
+    assert "no results" in html and "the margin" in html and "one" not in html
+    assert "changed" not in tables.waiting_table(verdicts().assign(changed=["of another", "", "", ""]))
+
+
+def test_cells_of_a_verdict_say_their_column():
+    html = tables.verdict_table(verdicts().iloc[:1])
+    assert [part.split('"')[0] for part in html.split('data-label="')[1:]] == [
+        "verdict", "effect [95% interval]", "n", "holds if", "in the paper"
+    ]  # fmt: skip
+    assert "data-label" not in tables.table(pd.DataFrame({"a": [1], "b": [2]}))
+
+
+def test_only_a_difference_has_a_sign():
+    row = {"effect": 16.0, "low": None, "high": None, "test": "claim_saved"}
+    assert tables.verdict_effect(row, 0) == "+16"
+    assert tables.verdict_effect(row | {"value": np.nan}, 0) == "+16"
+    assert tables.verdict_effect(row | {"value": 20.7}, 0) == tables.verdict_effect(row | {"test": "level"}, 0) == "16"
+
+
 @pytest.mark.parametrize(
     ("values", "shown"),
     [

@@ -8,7 +8,7 @@ from common import costs, paths, readme
 from common.errors import UserError
 from common.papers import PAPERS
 
-NAMES = ("figure", "papers", "results", "reduced", "paper")
+NAMES = ("extent", "figure", "papers", "results", "reduced", "paper")
 MARKS = "".join(f"before {name}\n<!-- {name}: x -->\nold 98%\n<!-- /{name} -->\n" for name in NAMES)
 
 
@@ -55,7 +55,10 @@ def test_update_writes_between_the_marks(root):
     (root / "reports" / "results").symlink_to(paths.RESULTS)
     readme.update(root)
     text = (root / "README.md").read_text(encoding="utf-8")
-    assert text.startswith("before figure\n<!-- figure: x -->\n![") and "<!-- /papers -->\nbefore results\n" in text
+    assert re.match(
+        r"before extent\n<!-- extent: x -->\nSo far \d+ of \d+ claims have data, and \d+ of \d+ printed", text
+    )
+    assert "\nbefore figure\n<!-- figure: x -->\n![" in text and "<!-- /papers -->\nbefore results\n" in text
     assert "\n<!-- results: x -->\n| paper |" in text and "<!-- /results -->\nbefore reduced\n" in text
     assert text.count("old 9") == 2  # what stands in the other file
     assert "| --- |" in (root / readme.COSTS).read_text(encoding="utf-8").split("before reduced")[1]
@@ -68,13 +71,14 @@ def test_without_results_every_paper_is_called_unmeasured(root):
     readme.update(root)
     text = (root / "README.md").read_text(encoding="utf-8")
     assert text.count(readme.NOT_YET) == 5 and "![" not in text
+    assert "So far 0 of " in text and "claims have data, and 0 of " in text and text.count("only its abstract") == 1
     # Two lines of the table's head, and no claim below it.
     assert text.split("<!-- results: x -->\n")[1].count("\n|") == 1
     assert not (root / readme.FIGURE).exists()
     assert re.search(r"Nothing was measured yet of (\d+) of the \1 runs", (root / readme.COSTS).read_text())
 
 
-@pytest.mark.parametrize(("file", "mark"), [("README.md", "figure"), ("docs/running.md", "reduced")])
+@pytest.mark.parametrize(("file", "mark"), [("README.md", "extent"), ("docs/running.md", "reduced")])
 def test_lost_marks_are_named(root, file, mark):
     (root / file).write_text("nothing to write between\n")
     with pytest.raises(UserError, match=rf"\.md: no '<!-- {mark}"):

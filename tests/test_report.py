@@ -10,7 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from common import report, tables
+from common import pages, report, tables
 from common.errors import UserError
 from common.papers import PAPERS
 
@@ -124,6 +124,24 @@ def test_names_are_escaped(page):
 
 def test_images_have_alternative_texts(page):
     assert [image["alt"] for image in page.find_all("img")] == ['AUC "over" rho', "Figure: Results"]
+
+
+def test_images_say_how_wide_they_are(page):
+    assert [image["style"] for image in page.find_all("img")] == ["--width: 9px", "--width: 1px"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "width"),
+    [
+        ("svg+xml", b'<?xml version="1.0"?><svg height="9pt" version="1.1" width="72pt" viewBox="0 0 72 9">', 96),
+        ("svg+xml", b'<svg width="40.4px">', 40),
+        ("svg+xml", b'<svg viewBox="0 0 9 9"><rect width="3"/>', 0),
+        ("png", base64.b64decode(PIXEL), 1),
+    ],
+)
+def test_the_width_of_an_image(kind, content, width):
+    assert pages.image_width(f"data:image/{kind};base64,{base64.b64encode(content).decode()}") == width
+    assert pages.image_width("data:image/svg+xml,<svg width='9'/>") == 0
 
 
 def test_contents_lead_to_headings(page):

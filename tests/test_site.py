@@ -55,15 +55,18 @@ def measured():
 
 
 def printed():
-    """A number of ours beside a printed one, a printed one without ours, and one that is no result."""
+    """Numbers of ours beside two printed ones, a printed one without ours, and one that is no result."""
     row = {
         "paper": 1, "where": "table V", "what": f"baseline {ATTACK}", "dataset": "cifar10", "metric": "auc",
-        "published": 0.95, "ours": 0.9, "low": 0.88, "high": 0.92, "n": 4, "difference": -0.05, "profile": "reduced",
-        "stand_in": False, "full": True, "unit": "share", "note": "", "is_result": True,
+        "printed": "95.0", "bound": "", "published": 0.95, "ours": 0.9, "low": 0.88,
+        "high": 0.92, "n": 4, "difference": -0.05, "profile": "reduced",
+        "stand_in": False, "full": True, "unit": "percent", "note": "", "is_result": True,
     }  # fmt: skip
     unknown = {"ours": None, "low": None, "high": None, "n": 0, "difference": None}
-    setting = {"metric": "train images", "published": 4000.0, "is_result": False, "unit": "images"}
-    return pd.DataFrame([row, row | unknown | {"what": "centres"}, row | unknown | setting])
+    setting = {"metric": "train images", "printed": "4000", "published": 4000.0, "is_result": False, "unit": "images"}
+    return pd.DataFrame(
+        [row, row | {"where": "table VI"}, row | unknown | {"what": "centres"}, row | unknown | setting]
+    )
 
 
 def chapter():
@@ -89,6 +92,7 @@ def hook(stem):
     return SimpleNamespace(
         figure=lambda frame: chart,
         FIGURE="Two bars.",
+        drawn=lambda frame: f"Of {len(frame)} rows.",
         deviations=lambda frame: rows,
         MATTER=("folds",),
         UNPAIRED="None.",
@@ -166,12 +170,11 @@ def test_index(reports):
     ]
     (headline,) = first.select(".headlines li")  # only the claim that is called one
     assert ATTACK in headline.a.get_text() and headline.a["href"] == "ledger.html#1-worse"
-    assert (
-        "difference of AUC <\N{NO-BREAK SPACE}0: −0.100 [−0.100,\N{NO-BREAK SPACE}−0.100], n = 4" in headline.get_text()
-    )
-    assert first.figure.img["alt"] == "bars" and first.figure.figcaption.get_text() == "Two bars."
+    shown = "CIFAR-10; difference of AUC <\N{NO-BREAK SPACE}0: −0.100 [−0.100,\N{NO-BREAK SPACE}−0.100], n = 4"
+    assert shown in headline.get_text()
+    assert first.figure.img["alt"] == "bars" and first.figure.figcaption.get_text() == "Two bars. Of 8 rows."
     deviations = first.select_one(".deviations")
-    assert [row.get_text() for row in deviations.select("li")] == [f"folds: 50 in the paper, {ATTACK} here"]
+    assert [row.get_text() for row in deviations.select("li")] == [f"folds: in the paper 50; here {ATTACK}"]
     assert deviations.select_one(".note").get_text() == "Others, on the full page: speed."
     assert second.select_one(".none").get_text() == "Not yet measured." and not second.figure
     assert not broken(reports)
@@ -184,7 +187,7 @@ def test_ledger(reports):
         ("1-worse", "supported"), ("1-better", "not supported"), ("2-worse", "no data"), ("2-better", "no data"),
     ]  # fmt: skip
     cells = {cell["data-label"]: cell for cell in rows[0].select("[data-label]")}
-    assert ATTACK in rows[0].th.get_text()
+    assert ATTACK in rows[0].th.get_text() and "Measured on CIFAR-10." in rows[0].th.get_text()
     assert cells["holds if"].get_text() == "difference of AUC <\N{NO-BREAK SPACE}0"
     assert cells["effect"].get_text() == "−0.100 [−0.100,\N{NO-BREAK SPACE}−0.100]"
     assert cells["n"].get_text() == "4 1\N{NO-BREAK SPACE}cell each"
@@ -208,16 +211,16 @@ def test_claims_file_is_the_ledger(reports):
 
 def test_comparison(reports):
     first, second = parsed(reports / "comparison.html").select("section")[:2]
-    assert "1 of 2 printed results have one of ours beside them." in first.get_text()
+    assert "2 of 3 printed results have one of ours beside them." in first.get_text()
     (row,) = first.select_one("h3 + .table").select("tbody tr")
     assert [cell.get_text() for cell in row.select("th, td")] == [
-        f"baseline {ATTACK}", "cifar10", "AUC", "0.950", "0.900 [0.880,\N{NO-BREAK SPACE}0.920]", "4", "−0.050",
+        f"baseline {ATTACK}", "CIFAR-10", "AUC", "95.0", "%", "90.0 [88.0,\N{NO-BREAK SPACE}92.0]", "4", "−5.0",
         "reduced",
     ]  # fmt: skip
     assert [fold.summary.get_text() for fold in first.select("details")] == [
         "Table V: 1 not measured", "1 numbers that say how the paper set it up",
     ]  # fmt: skip
-    assert "4,000" in first.select("details")[1].get_text()
+    assert "4000" in first.select("details")[1].get_text()
     assert first.figure.img["src"].startswith("data:image/svg+xml") and first.figure.img["alt"]
     assert not second.figure and "0 of 0 printed results" in second.get_text()
 
@@ -291,6 +294,9 @@ def test_same_files_give_the_same_site(reports):
         },
         "saving (seconds) > 0.1": {
             "test": "claim_saving", "metric": "seconds", "direction": "greater", "margin": 0.1,
+        },
+        "percent saved (seconds) within ±5 of 20.7": {
+            "test": "claim_percent_saved", "metric": "seconds", "margin": 5.0, "value": 20.7,
         },
         "difference of train accuracy − accuracy < 0": {
             "test": "difference", "metric": "train_accuracy - accuracy", "direction": "less", "margin": 0.0,

@@ -4,10 +4,14 @@ import os
 import shutil
 
 import browser as chromium
+import nbformat
+import pandas as pd
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from common import paths
+from common import paths, report, tables
 
+SVG = "http://www.w3.org/2000/svg"
 REPORTS = paths.ROOT / "reports"
 COMMITTED = [page for page in sorted(REPORTS.rglob("*.html")) if page.parent.name != "demo"]
 SHOWN = "[...document.querySelectorAll('.ledger tbody tr')].filter(row => getComputedStyle(row).display !== 'none')"
@@ -48,6 +52,10 @@ def browser(tmp_path_factory):
     started.close()
 
 
+def _shown(data):
+    return new_output("display_data", data=data)
+
+
 @pytest.mark.parametrize("page", COMMITTED, ids=lambda page: page.stem)
 def test_a_page_is_quiet_fits_and_can_be_read(browser, page):
     browser.problems.clear()
@@ -65,6 +73,26 @@ def test_a_page_is_quiet_fits_and_can_be_read(browser, page):
         )
         assert browser.evaluate(inside), width
     assert not browser.problems
+
+
+def test_on_a_narrow_screen_verdicts_are_stacked_and_figures_shrink_as_far_as_they_can_be_read(browser, tmp_path):
+    row = {"id": "a", "statement": "It helps.", "where": "section 4", "test": "difference", "n": 5, "effect": 0.02,
+           "low": 0.01, "high": 0.03, "margin": 0.0, "verdict": "supported"}  # fmt: skip
+    cells = [new_code_cell("1", outputs=[_shown({"text/html": str(tables.verdict_table(pd.DataFrame([row])))})])]
+    cells += [
+        new_code_cell("1", outputs=[_shown({"image/svg+xml": f'<svg xmlns="{SVG}" width="{width}" height="90"/>'})])
+        for width in (400, 1000)
+    ]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "in.ipynb")
+    page = report.render(tmp_path / "in.ipynb", tmp_path / "demo" / "4_a.html", title="a", profile="demo")
+    boxes = "[...document.querySelectorAll('.verdicts tbody tr > *')].map(cell => cell.getBoundingClientRect())"
+    browser.open(page.as_uri(), 390)
+    left = f"{boxes}.every(box => box.left < 30 && box.right <= innerWidth)"
+    assert browser.evaluate(left)
+    small, large = browser.evaluate("[...document.images].map(image => image.width)")
+    assert small < 390 and large == 650
+    browser.open(page.as_uri(), 1280)
+    assert not browser.evaluate(left) and browser.evaluate("document.images[0].width") == 400
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -43,6 +43,29 @@ def test_equal_level_is_the_worst_best_match():
     assert claims.claim_equal_level(None, pd.concat([frame, equal, far])) == pytest.approx([0.03])
 
 
+def test_share_of_settings_below_the_baseline():
+    frame = rows(
+        [0.9, 0.9, 0.9, 0.9, 0.8, 0.89, 0.99, 0.7],
+        method=["baseline"] * 4 + ["undersampling"] * 4,
+        rho=[10, 10, 100, 100] * 2,
+        mu=[0.2, 0.5] * 4,
+    )
+    # Below in three of four; the fourth, far above, would have made an average of 0.
+    assert claims.claim_below_baseline(None, frame) == pytest.approx([0.75])
+
+
+def test_partial_undersampling_is_chosen_on_the_other_replicates():
+    def one(replicate, baseline, full, ten, hundred):
+        method = ["baseline"] + ["undersampling"] * 3
+        return rows([baseline, full, ten, hundred], to_rho=[1.0, 1, 10, 100], method=method).assign(replicate=replicate)
+
+    # Over the better of baseline and full: (.02, .01), (.03, .01) and (-.01, .04) for levels 10 and 100. Without the
+    # first 100 is better (.05 to .02), without the second 100 (.05 to .01), without the third 10 (.05 to .02).
+    frame = pd.concat([one(0, 0.9, 0.8, 0.92, 0.91), one(1, 0.8, 0.9, 0.93, 0.91), one(2, 0.9, 0.9, 0.89, 0.94)])
+    assert claims.claim_partial_above_both(None, frame) == pytest.approx([0.01, 0.01, -0.01])
+    assert len(claims.claim_partial_above_both(None, frame[frame["replicate"] == 0])) == 0
+
+
 @pytest.fixture
 def two_sets():
     """MNIST drops by .01 a decade, CIFAR-10 by .01 from ratio 1 to 10: the same drop at a hundred times the ratio..."""
@@ -125,6 +148,7 @@ def test_every_claim_on_mnist_finds_its_results():
     plain = """
         imbalance-substantial oversampling-never-harms weighted-loss-equivalent undersampling-poor
         linear-undersampling-straight thresholding-not-with-undersampling full-oversampling-best
+        undersampling-often-below-baseline weighted-loss-trains
     """.split()
     assert found.loc[plain, "verdict"].eq("supported").all(), found.loc[plain, ["effect", "verdict", "verdict_note"]]
 
@@ -133,9 +157,15 @@ def test_averages_hide_no_setting():
     """Opposite or local effects refute what an average over ratios would call equal."""
     asked = {claim.id: claim for claim in load(paper.STEM)}
     frame = grid()
-    local = frame["method"].eq("weighted loss") & frame["rho"].eq(5000) & frame["metric"].eq("auc")
+    local = frame["method"].eq("weighted loss") & frame["mu"].eq(0.8) & frame["metric"].eq("auc")
     lower = frame.assign(value=frame["value"] - 0.03 * local)
     assert evaluate([asked["weighted-loss-equivalent"]], lower, paper)["verdict"].tolist() == ["not supported"]
+    lost = frame["method"].eq("weighted loss") & frame["rho"].eq(5000)
+    diverged = frame.assign(status=frame["status"].mask(lost, "diverged"), value=frame["value"].mask(lost))
+    ids = ["weighted-loss-equivalent", "weighted-loss-trains"]
+    found = evaluate([asked[name] for name in ids], diverged, paper)
+    assert found["verdict"].tolist() == ["supported", "not supported"]
+    assert found["effect"].iloc[1] == pytest.approx(-1 / 5)  # one ratio of five
     tilt = frame["rho"].map({1000.0: 1, 5000.0: -1}).fillna(0) * (frame["mu"].fillna(0.5) - 0.5) * 0.1
     tilted = frame.assign(value=frame["value"].where(frame["sampler"] != "undersampling", 0.95 + tilt))
     assert evaluate([asked["undersampling-constant-in-mu"]], tilted, paper)["verdict"].tolist() == ["not supported"]

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from common.studies import systematic_study_figures as figures
+from common.studies import systematic_study_overview as overview
 
 
 def row(method, value, metric="auc", **columns):
@@ -58,19 +59,56 @@ def test_figure_7_is_of_one_ratio_with_the_baseline_at_its_end(frame):
     assert "7" in figures.figures(frame)
 
 
-def test_gains_compare_schedules_on_the_same_cells_only(frame):
-    assert figures.gains_by_schedule(frame).empty
+def test_schedules_are_compared_on_the_same_cells_only(frame):
+    assert figures.by_schedule(frame).empty
     longer = [
         row("baseline", 0.95, iterations=10_000),
         row("oversampling", 0.94, sampler="oversampling", iterations=10_000),
     ]
-    # A second precision must neither be mixed in nor break the table.
-    other = row("baseline", 0.2, precision="fp32")
-    table = figures.gains_by_schedule(pd.concat([frame, pd.DataFrame([*longer, other])])).iloc[0]
-    assert table["method"] == "oversampling" and table["cells"] == 1
-    assert table["AUC gain, 2,500 iterations"] == pytest.approx(0.01)
-    assert table["AUC gain, 10,000 iterations"] == pytest.approx(-0.01)
-    assert table["same sign, % of cells"] == 0
+    # Neither a second precision nor a data set with a schedule of its own must be mixed in or empty the table.
+    other = [row("baseline", 0.2, precision="fp32"), row("baseline", 0.6, dataset="cifar10", iterations=100)]
+    pairs = figures.by_schedule(pd.concat([frame, pd.DataFrame([*longer, *other])]))
+    assert pairs[["dataset", "method", "iterations", "shorter"]].to_numpy().tolist() == [
+        ["mnist", "baseline", 10_000, 2500], ["mnist", "oversampling", 10_000, 2500],
+    ]  # fmt: skip
+    assert pairs["shorter_auc"].tolist() == pytest.approx([0.9, 0.91])
+    assert pairs["shorter_gain"].iloc[1] == pytest.approx(0.01) and pairs["gain"].iloc[1] == pytest.approx(-0.01)
+    assert pairs[["shorter_gain", "gain"]].iloc[0].isna().all()
+    table = figures.schedule_table(pairs)
+    assert table[["data set", "method", "n"]].to_numpy().tolist() == [
+        ["MNIST", "baseline", 1], ["MNIST", "oversampling", 1],
+    ]  # fmt: skip
+    assert figures.schedule_words(pairs) == (
+        "MNIST: 1 imbalance in 1 replicate; 0 of 1 gains over the baseline have the same sign on both schedules."
+    )
+
+
+def test_each_data_set_has_its_own_pair_of_schedules(frame):
+    more = [row("baseline", 0.6 + n / 1e6, dataset="cifar10", selection=s, iterations=n)
+            for n in (100, 700, 70_000) for s in ("test", "validation")]  # fmt: skip
+    ends = [row("baseline", 0.95, iterations=10_000)]
+    pairs = figures.by_schedule(pd.concat([frame, pd.DataFrame(more + ends)])).set_index("dataset")
+    assert pairs["iterations"].to_dict() == {"cifar10": 70_000, "mnist": 10_000}
+    assert pairs.loc["mnist", "shorter"] == 2500 and pairs.loc["cifar10", "auc"] == pytest.approx(0.67)
+
+
+def test_deviations_begin_with_what_was_not_measured(frame):
+    frame = frame.assign(learning_rate=0.01)
+    begun = pd.DataFrame([row("baseline", 0.4, "accuracy", dataset="cifar10", imbalance="none", iterations=100)])
+    found = figures.measured_deviations(pd.concat([frame, begun]))
+    assert found[0]["what"] == "data sets" and found[0]["paper"] == "MNIST, CIFAR-10, ImageNet"
+    assert found[0]["here"] == (
+        "MNIST, 2,500 of 10,000 iterations; CIFAR-10, 100 of 70,000 iterations, too few to learn the task and not "
+        "judged; ImageNet not run"
+    )
+    assert len({one["what"] for one in found}) > 3
+
+
+def test_what_the_figure_rests_on(frame):
+    begun = pd.DataFrame([row("baseline", 0.9, replicate=2)])
+    assert overview.drawn(pd.concat([frame, begun])) == (
+        "MNIST, 2,500 of 10,000 iterations; 9 networks, 2 replicates and part of 1 more."
+    )
 
 
 def test_cost_counts_networks_once(frame):
@@ -81,7 +119,12 @@ def test_cost_counts_networks_once(frame):
 def test_wide_is_a_row_an_imbalance(frame):
     table = figures.wide(frame, "auc", figures.AUC_METHODS)
     assert table[["imbalance", "rho"]].to_numpy().tolist() == [["step", 10.0], ["step", 100.0]]
-    assert table["oversampling"].iloc[0].startswith("0.9105 [")
+    assert table["oversampling"].iloc[0].startswith("0.9105 [") and table["n"].tolist() == [2, 2]
+    fewer = frame[(frame["method"] != "oversampling") | (frame["replicate"] == 0)]
+    more = pd.concat([fewer, pd.DataFrame([row("undersampling", 0.9, replicate=r) for r in (0, 1)])])
+    table = figures.wide(more, "auc", figures.AUC_METHODS)
+    assert table["oversampling"].iloc[0] == "0.9100 (n = 1)" and table["n"].iloc[0] == 2
+    assert "n =" not in table["baseline"].iloc[0]
 
 
 def test_parameters_of_measured_rows(frame):

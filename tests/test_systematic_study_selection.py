@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from common.studies.systematic_study_selection import chosen as selected
-from common.studies.systematic_study_selection import judged
+from common.studies.systematic_study_selection import counted_replicates, judged
 
 
 def training(key, rate, auc, accuracy, halves, method="baseline", network="allcnn", **columns):
@@ -69,5 +69,20 @@ def test_a_schedule_too_short_to_learn_cifar10_is_not_judged(reached, kept):
     balanced = training("a", 0.05, 0.9, reached, (0.5, 0.5), imbalance="none", iterations=100).iloc[[0, 1]]
     step = training("b", 0.05, 0.9, 0.3, (0.5, 0.5), imbalance="step", iterations=100).iloc[[0, 1]]
     mnist = training("c", 0.01, 0.9, 0.3, (0.5, 0.5), imbalance="step", iterations=100, dataset="mnist").iloc[[0, 1]]
-    assert len(judged(pd.concat([balanced, step, mnist]))) == kept
+    found = judged(pd.concat([balanced, step, mnist]))
+    assert len(found[found["metric"] != "share_trained"]) == kept
     assert set(judged(mnist)["dataset"]) == {"mnist"}
+
+
+def test_the_share_trained_counts_a_diverged_network_as_none():
+    lost = training("c", 0.5, *[float("nan")] * 2, halves=(float("nan"),) * 2, status="diverged", dataset="mnist")
+    fine = training("a", 0.05, 0.9, 0.5, (0.7, 0.3), dataset="mnist")
+    found = judged(pd.concat([fine, lost]).assign(imbalance="step", iterations=100))
+    found = found[found["metric"] == "share_trained"]
+    assert found[["key", "value", "status"]].to_numpy().tolist() == [["a", 1.0, "ok"], ["c", 0.0, "ok"]]
+
+
+def test_a_replicate_that_has_begun_is_told_apart():
+    frame = pd.DataFrame({"key": ["a", "b", "c", "d", "e"], "replicate": [0, 0, 1, 1, 2]})
+    assert counted_replicates(frame) == "2 replicates and part of 1 more"
+    assert counted_replicates(frame[frame["replicate"] == 0]) == "1 replicate"

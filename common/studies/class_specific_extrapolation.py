@@ -11,10 +11,9 @@ from common.studies import class_specific_extrapolation_backbone as backbones
 from common.studies.class_specific_extrapolation_arms import run  # noqa: F401 - part of every study module
 from common.studies.class_specific_extrapolation_backbone import Backbone, backbone_of, class_counts  # noqa: F401
 from common.studies.class_specific_extrapolation_claims import (  # noqa: F401 - the claims file names them
-    claim_closest,
     claim_more_on_overlapped,
-    claim_printed_saving,
-    claim_saving,
+    claim_percent_saved,
+    claim_share_of_pairs_found,
 )
 from common.studies.class_specific_extrapolation_deviations import deviations, parameters_of  # noqa: F401
 from common.studies.class_specific_extrapolation_protocol import (  # noqa: F401 - some are used from here

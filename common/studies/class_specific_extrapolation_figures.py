@@ -11,7 +11,7 @@ import pandas as pd
 from common import plots, tables
 from common.look import RC
 from common.statistics import interval, paired_interval, summarise
-from common.studies.class_specific_extrapolation_claims import UNIFORM, closest_pairs, paper_pairs
+from common.studies.class_specific_extrapolation_claims import UNIFORM, paper_pairs
 from common.studies.class_specific_extrapolation_protocol import ADJUSTED, ARMS, BEFORE, METHODS
 
 NAMES = tuple(METHODS[arm] for arm in ARMS)
@@ -123,7 +123,8 @@ def gains(frame: pd.DataFrame, metric: str = "pr_auc", methods: Iterable[str] = 
         axes.set_ylabel("PR-AUC minus no extrapolation")
         figure.legend(loc="outside lower center", ncols=4)
     figure.alt = (
-        f"Gain in PR-AUC over no extrapolation with 95% intervals; pairs {', '.join(pairs)}; {', '.join(methods)}"
+        f"Gain in PR-AUC over no extrapolation{' with 95% intervals' * (len(table) > 1)}; pairs {', '.join(pairs)}; "
+        f"{', '.join(methods)}"
     )
     return figure
 
@@ -226,85 +227,3 @@ def sampling(frame: pd.DataFrame) -> pd.DataFrame:
     columns = ["generated", "pairs without a crossing, %", "repeated, %", "targets clipped, %"]
     order = [(method, pair) for method in EVERY for pair in pairs_of(frame) if (method, pair) in table.index]
     return table.loc[order, columns].rename_axis(columns=None).reset_index()
-
-
-# -- latent space ------------------------------------------------------------------------------------------------------
-
-
-def closeness(frame: pd.DataFrame) -> pd.DataFrame:
-    """Figure 3: for each minor class the major one nearest to it, by three measures, beside the paper's."""
-    printed = {pair.split("-")[1]: pair.split("-")[0] for pair in paper_pairs()}
-    part = frame[frame["metric"].isin(["centre_distance", "nearest_share"]) & (frame["method"] == "backbone")]
-    if part.empty:
-        return pd.DataFrame()
-    means = part.groupby(["metric", "pair"])["value"].mean()
-    names = means["centre_distance"].index.str.split("-", expand=True)
-    distance = pd.Series(means["centre_distance"].to_numpy(), names).unstack()
-    share = pd.Series(means["nearest_share"].to_numpy(), names).unstack()
-    assigned = {pair.split("-")[1]: pair.split("-")[0] for pair in closest_pairs(means["centre_distance"])}
-    rows = [
-        {
-            "minor class": minor,
-            "nearest mean": distance[minor].idxmin(),
-            "nearest images": f"{share[minor].idxmax()} ({100 * share[minor].max():.0f}%)",
-            "one to one": assigned[minor],
-            "paper": printed.get(minor),
-        }
-        for minor in distance
-    ]
-    return pd.DataFrame(rows)
-
-
-def closeness_map(frame: pd.DataFrame) -> plots.Chart | None:
-    """Distances between the means of minor and major classes; the paper's pairs and the closest ones are marked."""
-    part = frame[(frame["metric"] == "centre_distance") & (frame["method"] == "backbone")]
-    if part.empty:
-        return None
-    means = part.groupby("pair")["value"].mean()
-    matrix = pd.Series(means.to_numpy(), means.index.str.split("-", expand=True)).unstack()
-    found, printed = set(closest_pairs(means)), set(paper_pairs())
-    with matplotlib.rc_context({**RC, "axes.grid": False}):
-        figure = plots.Chart(figsize=(6.2, 4.2))
-        axes = figure.subplots()
-        image = axes.imshow(matrix, cmap="viridis")
-        for y, major in enumerate(matrix.index):
-            for x, minor in enumerate(matrix.columns):
-                pair = f"{major}-{minor}"
-                text = f"{matrix.loc[major, minor]:.1f}{' ●' if pair in found else ''}{' ◻' if pair in printed else ''}"
-                bright = matrix.loc[major, minor] > (matrix.to_numpy().min() + matrix.to_numpy().max()) / 2
-                axes.text(x, y, text, ha="center", va="center", color="black" if bright else "white", fontsize=9)
-        axes.set_xticks(range(matrix.shape[1]), matrix.columns, parse_math=False)
-        axes.set_yticks(range(matrix.shape[0]), matrix.index, parse_math=False)
-        axes.set_xlabel("minor class")
-        axes.set_ylabel("major class")
-        figure.colorbar(image, label="distance of class means")
-    figure.alt = f"Distances of class means in latent space; closest one-to-one pairs: {', '.join(sorted(found))}"
-    return figure
-
-
-def pictures(curves: pd.DataFrame, pairs: Sequence[str], method: str) -> plots.Chart | None:
-    """A pair's latents in a plane: real images, synthetic samples, the boundary; a panel for each pair."""
-    prefix = "picture "
-    shown = curves[curves["curve"].str.startswith(prefix) & (curves["method"] == method)]
-    if shown.empty:
-        return None
-    shown = shown[shown["key"] == shown["key"].iloc[0]]
-    looks = {"major": ("#a8958a", "o"), "minor": ("#1f45e0", "^"), "synthetic": ("#eb6823", "x")}
-    columns = min(len(pairs), 3)
-    with matplotlib.rc_context(RC):
-        figure = plots.Chart(figsize=(3.7 * columns, 3.2 * -(-len(pairs) // columns) + 0.5), vector=False)
-        grid = figure.subplots(-(-len(pairs) // columns), columns, squeeze=False).ravel()
-        for number, pair in enumerate(pairs):
-            axes = grid[number]
-            for name, (color, marker) in looks.items():
-                points = shown[shown["curve"] == f"{prefix}{pair} {name}"]
-                axes.plot(points["x"], points["y"], marker, color=color, markersize=3, alpha=0.7, label=name)
-            line = shown[shown["curve"] == f"{prefix}{pair} boundary"].sort_values("y")
-            axes.plot(line["x"], line["y"], "-", color="black", label="boundary")
-            axes.set_title(f"({chr(97 + number)}) {pair}", loc="left", parse_math=False)
-        for axes in grid[len(pairs) :]:
-            axes.remove()
-        handles, labels = grid[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    figure.alt = f"Latents of the pairs {', '.join(pairs)} in a plane, with {method}'s samples and the boundary"
-    return figure

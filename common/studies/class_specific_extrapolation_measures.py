@@ -15,12 +15,11 @@ from sklearn.metrics import (
 )
 
 from common import posthoc
-from common.boundary import BOUNDARY, bisect, pair_accuracy, pair_probability
+from common.boundary import BOUNDARY, pair_accuracy, pair_probability
 from common.studies.class_specific_extrapolation_backbone import Latents
 
 RECALL_GRID = np.linspace(0, 1, 201)  # on which curves are stored, the same for all, so that they can be averaged
 SHOWN = 100  # points of each kind in a picture
-LEVELS = 41  # points of the boundary in a picture
 DIGITS = 5
 
 
@@ -126,10 +125,10 @@ def picture(
     made: np.ndarray,
     probabilities: Callable[[np.ndarray], np.ndarray],
 ) -> list[dict]:
-    """Points of a pair's latents in a plane, and where the boundary cuts it.
+    """Points of a pair's latents in a plane, told apart by what the head takes them for.
 
     The plane goes through the middle of the two classes, along Fisher's discriminant and the direction of most variance
-    across it. Points are projected; the boundary is that of the head on the plane itself.
+    across it. The head decides in all dimensions, of which the plane has two: it has no boundary that could be drawn.
 
     Parameters
     ----------
@@ -139,30 +138,25 @@ def picture(
         Synthetic samples of the minor class.
     probabilities : callable
         Latents to class probabilities.
+
+    Returns
+    -------
+    list of dict
+        Curves ``picture <pair> <kind> as <class>``: kind is minor, major or synthetic, class what the head decides
+        between the two, minor or major.
     """
     major, minor = labels
     parts = [found.train[found.train_labels == label].astype(float) for label in (minor, major)]
     origin, axes = _plane(*parts)
     random = np.random.default_rng(0)  # which points are shown decides nothing
-    curves, shown = [], []
+    curves = []
     for name, points in zip(("minor", "major", "synthetic"), (*parts, made.astype(float)), strict=True):
         some = points[random.permutation(len(points))[:SHOWN]]
-        shown.append((some - origin) @ axes.T)
-        x, y = shown[-1].T
-        curves.append({"method": method, "curve": f"picture {pair} {name}", "x": x, "y": y})
-    around = np.concatenate(shown)
-    heights = np.linspace(around[:, 1].min(), around[:, 1].max(), LEVELS)
-    left, right = around[:, 0].min(), around[:, 0].max()
-    ends = [origin + np.column_stack([np.full(LEVELS, x), heights]) @ axes for x in (left, right)]
-
-    def probability(points: np.ndarray) -> np.ndarray:
-        return pair_probability(probabilities(points), minor, major)
-
-    first, last = (probability(points) for points in ends)
-    crosses = (first > BOUNDARY) & (last <= BOUNDARY)
-    share = bisect(probability, ends[0][crosses], ends[1][crosses], BOUNDARY)
-    x = left + share * (right - left)
-    return [*curves, {"method": method, "curve": f"picture {pair} boundary", "x": x, "y": heights[crosses]}]
+        as_minor = pair_probability(probabilities(some), minor, major) > BOUNDARY
+        for decided, which in (("minor", as_minor), ("major", ~as_minor)):
+            x, y = ((some[which] - origin) @ axes.T).T
+            curves.append({"method": method, "curve": f"picture {pair} {name} as {decided}", "x": x, "y": y})
+    return curves
 
 
 def _plane(minor: np.ndarray, major: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

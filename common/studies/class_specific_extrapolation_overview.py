@@ -8,7 +8,7 @@ from common.names import NAMES
 from common.statistics import interval
 from common.studies import class_specific_extrapolation as study
 from common.studies import class_specific_extrapolation_figures as show
-from common.studies.class_specific_extrapolation_claims import UNIFORM, claim_saving
+from common.studies.class_specific_extrapolation_claims import UNIFORM, saving
 from common.studies.class_specific_extrapolation_deviations import parameters_of
 from common.studies.class_specific_extrapolation_protocol import ADJUSTED, METHODS
 from common.studies.class_specific_extrapolation_selection import main_rows
@@ -41,7 +41,7 @@ def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
         elif row["metric"] == "overlapped_pairs" and len(by_pair):
             rows[index] = interval(by_pair.sum(axis=1, skipna=False))
         elif row["metric"] == "cost_saved" and seconds["method"].nunique() == 2:
-            rows[index] = interval(claim_saving(None, seconds))
+            rows[index] = interval(saving(seconds))
     found = [(one.estimate, one.low, one.high, one.n) for one in rows.values()]
     table = pd.DataFrame(found, index=list(rows), columns=["mean", "low", "high", "n"])
     return table.assign(**_how(main)) if len(table) else table
@@ -72,6 +72,14 @@ def figure(frame: pd.DataFrame):
     """Gains of the arms."""
     main = main_rows(frame)
     return show.gains(main[main["status"] == "ok"])
+
+
+def drawn(frame: pd.DataFrame) -> str:
+    """On what the figure rests: data, departures of the network and replicates."""
+    main = main_rows(frame)
+    n = main["replicate"].nunique()
+    what = ", ".join([*(NAMES.get(name, name) for name in main["dataset"].unique()), *_departures(main)])
+    return f"{what}; {n} replicate{'s' * (n != 1)}" + ("." if n > 1 else ", so no intervals.")
 
 
 def deviations(frame: pd.DataFrame) -> list[dict]:

@@ -9,6 +9,7 @@ import pandas as pd
 from common import plots
 from common.names import named
 from common.studies import class_specific_extrapolation_figures as figures
+from common.studies import class_specific_extrapolation_latent_figures as latent_figures
 from common.studies.class_specific_extrapolation_protocol import METHODS
 from common.studies.class_specific_extrapolation_selection import main_rows
 
@@ -80,12 +81,12 @@ class Experiment:
     @property
     def closeness_map(self) -> plots.Chart | None:
         """Distances of class means."""
-        return figures.closeness_map(self.frame) if self else None
+        return latent_figures.closeness_map(self.frame) if self else None
 
     @property
     def pictures(self) -> plots.Chart | None:
         """Latents in a plane, with the samples of the asymmetric bias."""
-        return figures.pictures(self.curves, self.pairs, METHODS["asymmetric"]) if self else None
+        return latent_figures.pictures(self.curves, self.pairs, METHODS["asymmetric"]) if self else None
 
 
 def experiment(frame: pd.DataFrame, curves: pd.DataFrame, ablation: bool) -> Experiment:

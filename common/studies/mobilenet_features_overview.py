@@ -69,6 +69,13 @@ def figure(frame: pd.DataFrame):
     return show.over_ratios(study.main_rows(frame))
 
 
+def drawn(frame: pd.DataFrame) -> str:
+    """On what the figure rests: folds by data set and representation, and departures of the schedule."""
+    rows = study.main_rows(frame)
+    folds = rows.groupby(["dataset", "representation", "epochs"])["replicate"].nunique()
+    return "; ".join(f"{_where(*place)}: n = {n}" for place, n in folds.items()) + " (folds)."
+
+
 def deviations(frame: pd.DataFrame) -> list[dict]:
     """Departures from the paper of all that was measured."""
     return show.measured_deviations(study.main_rows(frame))

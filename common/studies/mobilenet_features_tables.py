@@ -66,17 +66,26 @@ def table_1(published: pd.DataFrame, frame: pd.DataFrame, representation: str) -
     return _beside(published, ours, "1", "dataset", list(DATASETS), representation, _full(ours, representation))
 
 
-def table_2(published: pd.DataFrame, frame: pd.DataFrame, representation: str) -> tuple[pd.DataFrame, list[str]]:
-    """Table 2 beside ours, by metric and ratio, averaged over the data sets measured; and which those are.
+def table_2(published: pd.DataFrame, frame: pd.DataFrame, representation: str) -> dict[str, pd.DataFrame]:
+    """Table 2 and ours, by metric and ratio, averaged over data sets: by caption, one table or two.
 
-    A set counts if every method of the table that was measured at all was measured on it.
+    A set counts if every method of the table that was measured at all was measured on it. Ours stands beside the
+    paper's if it is over all sets; an average over fewer has another level, and a table of its own.
     """
     ours = scores(frame)
     sets = [name for name in DATASETS if len(ours) and _has_all(ours, name, representation)]
     ours = complete(ours, "dataset", sets) if sets else ours.iloc[:0]
     levels = len(sets) == len(DATASETS) and _full(ours, representation)
-    of = "" if len(sets) == len(DATASETS) else f"{len(sets)} of {len(DATASETS)} sets, "
-    return _beside(published, ours, "2", "rho", list(RATIOS), representation, levels, of), sets
+    table = _beside(published, ours, "2", "rho", list(RATIOS), representation, levels)
+    if len(sets) == len(DATASETS):
+        return {"table 2 and ours": table}
+    parts = (table[table["source"] == "paper"], table[table["source"] != "paper"])
+    printed, own = (part.loc[:, (part != tables.MISSING).any()] for part in parts)
+    theirs = f"table 2 of the paper, over {len(DATASETS)} data sets"
+    if not sets:
+        return {f"{theirs}; ours: not measured": printed}
+    names = ", ".join(SETS[name] for name in sets)
+    return {theirs: printed, f"ours, over {len(sets)} of {len(DATASETS)} data sets ({names})": own}
 
 
 def _full(frame: pd.DataFrame, representation: str) -> bool:
@@ -92,10 +101,8 @@ def _has_all(frame: pd.DataFrame, dataset: str, representation: str) -> bool:
     return bool(methods) and set(rows.loc[rows["dataset"] == dataset, "method"]) == methods
 
 
-def _beside(
-    published, ours, number: str, by: str, values: list, representation: str, levels: bool, of: str = ""
-) -> pd.DataFrame:
-    """For each metric and value of `by` a row of the paper, one of ours (`of` what), with `levels` the difference."""
+def _beside(published, ours, number: str, by: str, values: list, representation: str, levels: bool) -> pd.DataFrame:
+    """For each metric and value of `by` a row of the paper, one of ours, with `levels` the difference."""
     printed = published[(published["table"] == number) & (published["representation"] == representation)]
     ours = ours[ours["representation"] == representation] if len(ours) else ours
     ours = summarise(ours, ["metric", by, "method"]) if len(ours) else pd.DataFrame(columns=["metric", by, "method"])
@@ -108,7 +115,7 @@ def _beside(
             head = {"metric": TITLES[metric], "data set" if by == "dataset" else "IR": name}
             rows.append({**head, "source": "paper", **{HEADS[m]: _printed(paper, m) for m in methods}})
             n = int(found["n"].max()) if len(found) else 0
-            source = f"ours, {of}{n} fold{'s' * (n != 1)}" if n else "ours: not measured"
+            source = f"ours, {n} fold{'s' * (n != 1)}" if n else "ours: not measured"
             rows.append({**head, "source": source, **{HEADS[m]: _found(found, m) for m in methods}})
             if n and levels:
                 apart = found["mean"] - paper["comparable"]

@@ -34,7 +34,11 @@ from common.studies.multiscale_transfer_protocol import (
     pool,
     trainable,
 )
-from common.studies.multiscale_transfer_selection import remarks, summary  # noqa: F401 - part of every study module
+from common.studies.multiscale_transfer_selection import (  # noqa: F401 - part of every study module
+    levels,
+    remarks,
+    summary,
+)
 
 STEM = "multiscale_transfer"
 PAPER = 5

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from common import data
+from common.mobilenet_weights import IMAGENET, RANDOM
 from common.studies.multiscale_transfer_protocol import ARMS, BLACK, FOCAL, LAYER, SECOND_RATE, SPREAD
 
 SILENT = "not public (abstract only)"
 RATIOS = (1, 5, 10, 25, 50, 100)
+#: The weights at hand, by their digest.
+KNOWN_WEIGHTS = {
+    "d11c7857f5e51db4": "8-bit weights of a public quantisation-aware MobileNet v1 trained on ImageNet, "
+    "batch-normalisation statistics estimated anew on Tiny ImageNet"
+}
 
 
 def deviations(parameters) -> list[dict]:
@@ -45,7 +51,7 @@ def deviations(parameters) -> list[dict]:
             "source task", "ImageNet (reference 32)", _source(p), "weights of the paper's own network are not public"
         ),
     ]  # fmt: skip
-    rows += _data(p)
+    rows += _weights(p) + _data(p)
     if tuple(p.ratios) != RATIOS:
         ours = ", ".join(f"{rho:g}" for rho in p.ratios) or "none"
         rows.append(("ratios", f"{SILENT}; reconstructed as 1, 5, 10, 25, 50, 100", ours, "cost"))
@@ -71,8 +77,21 @@ def _frozen(p) -> str:
 
 def _trunk(p) -> str:
     if p.pretrained:
-        return f"MobileNet up to {LAYER} with ImageNet weights (digest {p.pretrained}), frozen, under every arm"
+        return f"MobileNet up to {LAYER} with ImageNet weights, frozen, under every arm"
     return f"first convolution with stride {p.stem}, two more"
+
+
+def _weights(p) -> list[tuple]:
+    if not p.pretrained:
+        return []
+    if p.pretrained == RANDOM:
+        here, why = "random", "needs no file; what random convolutions see says nothing about the paper"
+    elif p.pretrained == IMAGENET:
+        here, why = "the file that Keras downloads for MobileNet", "the paper's own are not public"
+    else:
+        here = f"{KNOWN_WEIGHTS.get(p.pretrained, 'a file of ImageNet weights')} (digest {p.pretrained})"
+        why = "the paper's own are not public, and the file that Keras downloads cannot be had here"
+    return [("weights of the trunk", SILENT, here, why)]
 
 
 def _source(p) -> str:

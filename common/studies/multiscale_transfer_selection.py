@@ -15,6 +15,11 @@ def remarks(settings: pd.DataFrame) -> list[str]:
     return notes
 
 
+def levels(settings: pd.DataFrame) -> str:
+    """Why no level is judged, whatever the settings."""
+    return "a reconstruction on other data: levels are not compared"
+
+
 def summary(frame: pd.DataFrame) -> str:
     """What was measured, in one sentence for the README and the index."""
     parts = []

@@ -19,15 +19,23 @@ from common.cells import Context, Result
 from common.errors import UserError
 from common.seeds import seed
 from common.studies.systematic_study_claims import (  # noqa: F401 - the claims file names them
+    claim_below_baseline,
     claim_equal_level,
     claim_harder_task,
     claim_hundredfold,
+    claim_partial_above_both,
     claim_spread,
     claim_straight,
 )
 from common.studies.systematic_study_deviations import deviations  # noqa: F401 - part of every study module
 from common.studies.systematic_study_protocols import FULL_ITERATIONS, PROTOCOLS, Protocol, builder, network_of  # noqa: F401
-from common.studies.systematic_study_selection import judged, main_rows, selected, summary  # noqa: F401 - what counts
+from common.studies.systematic_study_selection import (  # noqa: F401 - what counts
+    counted_replicates,
+    judged,
+    main_rows,
+    selected,
+    summary,
+)
 
 STEM = "systematic_study"
 PAPER = 4

@@ -9,6 +9,7 @@ import pandas as pd
 
 from common import plots, tables
 from common.cells import Cell
+from common.names import NAMES
 from common.statistics import summarise
 from common.studies import systematic_study as study
 from common.studies.systematic_study_selection import whole_replicates
@@ -20,6 +21,7 @@ AUC_METHODS = (
     "two-phase oversampling",
     "two-phase undersampling",
 )
+PAPERS_SETS = ("mnist", "cifar10", "imagenet")
 # In tables beside the paper's methods; in figures its collapses to .5 would flatten all other lines.
 ADDED = ("weighted loss",)
 ACCURACY_METHODS = (
@@ -115,6 +117,25 @@ def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
     )
 
 
+def measured_deviations(frame: pd.DataFrame) -> list[dict]:
+    """Departures from the paper of all that was measured: what of its data sets, then those of the grid on MNIST."""
+    parts = []
+    for dataset in PAPERS_SETS:
+        full, rows = study.FULL_ITERATIONS[dataset], frame[frame["dataset"] == dataset]
+        grid = study.main_rows(rows, dataset, "test" if dataset == "cifar10" else "last")
+        longest = (grid if len(grid) else rows)["iterations"].max()
+        parts.append(
+            f"{NAMES[dataset]} not run" if rows.empty
+            else f"{NAMES[dataset]}, {longest:,.0f} of {full:,} iterations"
+            + ("" if len(study.judged(rows)) else ", too few to learn the task and not judged")
+        )  # fmt: skip
+    why = "cost; what the paper claims of several data sets is judged on those that were measured"
+    paper = ", ".join(NAMES[dataset] for dataset in PAPERS_SETS)
+    first = {"what": "data sets", "paper": paper, "here": "; ".join(parts), "why": why}
+    ran = parameters_of(study.main_rows(frame))
+    return [first, *study.deviations(ran)] if ran else []
+
+
 def protocol_table(cell: Cell, n_parameters: int) -> pd.DataFrame:
     """How the paper trains the cell's network beside how this cell does."""
     full, here = cell.protocol.schedule, study.schedule(cell)
@@ -161,41 +182,90 @@ def table_4(published: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def wide(frame: pd.DataFrame, metric: str, methods: Iterable[str]) -> pd.DataFrame:
-    """One row per imbalance and one column per method: mean and interval as text."""
+    """One row per imbalance and one column per method: mean and interval as text.
+
+    `n` is how many replicates most methods of the row have; a method that has another number says so.
+    """
     parts = []
     for kind in ("none", "step", "linear"):
         part = summary(frame, metric, methods, kind, ["imbalance", "rho", "mu"])
+        # From behind: of two that are equally frequent the larger.
+        most = part.groupby(["imbalance", "rho", "mu"], dropna=False)["n"].transform(lambda n: n.mode().iloc[-1])
         cells = [tables.effect(*row, digits=4) for row in part[["mean", "low", "high"]].to_numpy()]
-        parts.append(part.assign(cell=cells))
-    table = pd.concat(parts).set_index(["imbalance", "rho", "mu", "method"])["cell"].unstack()
+        marks = [f" (n = {n})" if n != usual else "" for n, usual in zip(part["n"], most, strict=True)]
+        parts.append(part.assign(n=most, cell=[cell + mark for cell, mark in zip(cells, marks, strict=True)]))
+    table = pd.concat(parts).set_index(["imbalance", "rho", "mu", "n", "method"])["cell"].unstack()
     return table[[method for method in methods if method in table]].reset_index()
 
 
-def gains_by_schedule(frame: pd.DataFrame) -> pd.DataFrame:
-    """Gain in AUC over the baseline, of those cells that were run on more than one schedule.
+def by_schedule(frame: pd.DataFrame) -> pd.DataFrame:
+    """AUC of those cells and replicates that were run on two schedules, beside each other.
+
+    Of each data set the longest schedule, and of the shorter ones that which shares most cells with it.
 
     Returns
     -------
     DataFrame
-        One row a method: cells, mean gain at each number of iterations, share of cells whose gain has the same sign at
-        the shortest and the longest; no rows if every cell was run on one schedule only.
+        One row a cell, replicate and method: data set, imbalance, rho, mu, replicate, method, iterations (the longer),
+        shorter (iterations), auc and shorter_auc, gain and shorter_gain (over the baseline, NaN for itself). No rows
+        where nothing was run on two.
     """
     chosen = frame[(frame["metric"] == "auc") & frame["method"].isin(AUC_METHODS) & (frame["to_rho"] == 1)]
-    chosen = chosen[chosen["imbalance"].isin(["step", "linear"]) & (chosen["status"] == "ok")]
-    cell = ["dataset", "selection", "precision", "imbalance", "rho", "mu", "replicate", "iterations"]
-    table = chosen.set_index([*cell, "method"])["value"].unstack()
-    if "baseline" not in table:
+    chosen = chosen[chosen["imbalance"].isin(["none", "step", "linear"]) & (chosen["status"] == "ok")]
+    chosen = chosen[chosen["selection"] != "test"]  # the other selection of the same trainings
+    cell = ["dataset", "precision", "imbalance", "rho", "mu", "replicate"]
+    parts = []
+    for _, one in chosen.groupby("dataset"):
+        values = one.set_index([*cell, "method", "iterations"])["value"].unstack()
+        longest = values.columns.max()
+        pairs = {short: values[[short, longest]].dropna() for short in values.columns.drop(longest)}
+        short, both = max(pairs.items(), key=lambda pair: len(pair[1]), default=(None, ()))
+        if len(both):
+            both = both.set_axis(["shorter_auc", "auc"], axis=1).reset_index()
+            parts.append(both.assign(iterations=longest, shorter=short))
+    if not parts:
         return pd.DataFrame()
-    gains = table.sub(table["baseline"], axis=0).drop(columns="baseline").stack().unstack("iterations")
-    both = gains.dropna(axis=1, thresh=1).dropna()
-    if both.shape[1] < 2:
-        return pd.DataFrame()
-    rows = []
-    for method, part in both.groupby(level="method", sort=False):
-        means = {f"AUC gain, {int(length):,} iterations": part[length].mean() for length in part}
-        same = (np.sign(part.iloc[:, 0]) == np.sign(part.iloc[:, -1])).mean()
-        rows.append({"method": method, "cells": len(part), **means, "same sign, % of cells": 100 * float(same)})
-    return pd.DataFrame(rows)
+    found = pd.concat(parts, ignore_index=True)
+    baseline = found[found["method"] == "baseline"].drop(columns=["method", "iterations", "shorter"])
+    found = found.merge(baseline, on=cell, how="left", suffixes=("", "_baseline"))
+    own = found["method"] == "baseline"
+    for name in ("auc", "shorter_auc"):
+        gain = (found[name] - found.pop(f"{name}_baseline")).mask(own)
+        found = found.assign(**{name.replace("auc", "gain"): gain})
+    return found.drop(columns="precision")
+
+
+def schedule_table(pairs: pd.DataFrame) -> pd.DataFrame:
+    """`by_schedule` as a table: a row an imbalance and method, means over replicates."""
+    by = ["dataset", "iterations", "shorter", "imbalance", "rho", "mu", "method"]
+    numbers = ["shorter_auc", "auc", "shorter_gain", "gain"]
+    found = pairs.groupby(by, dropna=False, sort=False)[numbers].mean()
+    found.insert(0, "n", pairs.groupby(by, dropna=False, sort=False).size())
+    found = found.reset_index().rename(columns={"dataset": "data set"})
+    found["data set"] = found["data set"].replace(NAMES)
+    schedules = [
+        f"{short:,.0f} and {full:,.0f}" for short, full in zip(found["shorter"], found["iterations"], strict=True)
+    ]
+    found.insert(1, "iterations, shorter and longer", schedules)
+    names = {"shorter_auc": "AUC, shorter", "auc": "AUC, longer", "shorter_gain": "gain over the baseline, shorter",
+             "gain": "gain, longer"}  # fmt: skip
+    return found.drop(columns=["iterations", "shorter"]).rename(columns=names)
+
+
+def schedule_words(pairs: pd.DataFrame) -> str:
+    """On what `schedule_table` rests, and how often a gain has the same sign on both schedules."""
+    words = []
+    for dataset, one in pairs.groupby("dataset"):
+        gains = one.dropna(subset=["gain", "shorter_gain"])
+        same = int((np.sign(gains["gain"]) == np.sign(gains["shorter_gain"])).sum())
+        settings = len(one[["imbalance", "rho", "mu"]].drop_duplicates())
+        replicates = one["replicate"].nunique()
+        words.append(
+            f"{NAMES[dataset]}: {settings} imbalance{'s' * (settings != 1)} in {replicates} "
+            f"replicate{'s' * (replicates != 1)}; {same} of {len(gains)} gains over the baseline have the same sign on "
+            f"both schedules."
+        )
+    return " ".join(words)
 
 
 def cost(frame: pd.DataFrame) -> pd.DataFrame:

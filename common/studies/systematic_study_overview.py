@@ -22,7 +22,12 @@ SITUATIONS = {
     "imagenet": "train a residual network from scratch on many classes",
 }
 FIGURE = "Multi-class ROC AUC over the imbalance ratio, by method and number of minority classes, MNIST (figure 3)."
-MATTER = ("iterations", "step imbalances (ratios x fractions)", "repetitions, each with another training set")
+MATTER = (
+    "data sets",
+    "iterations",
+    "step imbalances (ratios x fractions)",
+    "repetitions, each with another training set",
+)
 
 
 def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
@@ -84,7 +89,15 @@ def figure(frame: pd.DataFrame):
     return show.figures(study.main_rows(frame)).get("3")
 
 
-def deviations(frame: pd.DataFrame) -> list[dict]:
-    """Departures from the paper of the grid on MNIST."""
+def drawn(frame: pd.DataFrame) -> str:
+    """On what the figure rests: its networks, replicates and schedule."""
     grid = study.main_rows(frame)
-    return study.deviations(show.parameters_of(grid)) if len(grid) else []
+    rows = grid[(grid["imbalance"] == "step") & (grid["metric"] == "auc") & grid["method"].isin(show.AUC_METHODS)]
+    rows = rows[(rows["to_rho"] == 1) & (rows["status"] == "ok")]
+    where = _where("mnist", rows["iterations"].max())
+    return f"{where}; {rows['key'].nunique():,} networks, {study.counted_replicates(rows)}."
+
+
+def deviations(frame: pd.DataFrame) -> list[dict]:
+    """Departures from the paper: what of its data sets, and those of the grid on MNIST."""
+    return show.measured_deviations(frame)

@@ -113,7 +113,14 @@ def judged(frame: pd.DataFrame) -> pd.DataFrame:
     cifar = frame["dataset"] == "cifar10"
     reference = frame[cifar & (frame["imbalance"] == "none") & (frame["metric"] == "accuracy")]
     reached = reference.groupby("iterations")["value"].mean()
-    return frame[~cifar | frame["iterations"].isin(reached.index[reached > LEARNED])]
+    kept = frame[~cifar | frame["iterations"].isin(reached.index[reached > LEARNED])]
+    return pd.concat([kept, _trained(kept)], ignore_index=True)
+
+
+def _trained(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the metric share_trained: 1 for each AUC of a network that was trained to its end, 0 if it diverged."""
+    auc = frame[frame["metric"] == "auc"]
+    return auc.assign(metric="share_trained", value=(auc["status"] == "ok").astype(float), status="ok")
 
 
 def summary(frame: pd.DataFrame) -> str:
@@ -125,8 +132,15 @@ def summary(frame: pd.DataFrame) -> str:
     shortened = f"{iterations:,} of {full:,} iterations" + (" (shortened)" if iterations < full else "")
     return (
         f"{frame['key'].nunique():,} networks; the grid of imbalances on MNIST ran for {shortened} with "
-        f"{whole_replicates(grid)} replicates."
+        f"{counted_replicates(grid)}."
     )
+
+
+def counted_replicates(frame: pd.DataFrame) -> str:
+    """How many replicates there are, in words: '3 replicates and part of 1 more'."""
+    whole, total = whole_replicates(frame), frame["replicate"].nunique()
+    more = f" and part of {total - whole} more" if total > whole else ""
+    return f"{whole} replicate{'s' * (whole != 1)}{more}"
 
 
 def whole_replicates(frame: pd.DataFrame) -> int:
