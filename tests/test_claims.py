@@ -145,7 +145,7 @@ def test_what_a_claim_requires_has_to_be_judged(other):
 
 @pytest.mark.parametrize("quantifier", ["some", "every"])
 def test_a_group_without_all_that_is_required_is_left_out(quantifier):
-    """The best of three readings must not be one that was tried where it is easy, nor the worst one where it is hard."""
+    """The best of three readings must not be one tried only where it is easy, nor the worst one where it is hard."""
     plain, better = (UP[UP["method"] == name] for name in ("plain", "better"))
     shift = 0.1 if quantifier == "some" else -0.1
     partial = better[better["rho"] == 10].assign(method="partial", value=better["value"] + shift)
