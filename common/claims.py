@@ -5,17 +5,11 @@ replicate: values are compared within a replicate, over the same cells in all of
 interval is taken over replicates (`common.statistics`).
 
 - Results on stand-in data never count.
-- Schedules are never mixed: judged is the longest that covers the grid (`matching.one_schedule`). A verdict from a
+- Schedules are never mixed: judged is the longest that covers the grid (`coverage.one_schedule`). A verdict from a
   shortened schedule says so, and a level from one gets none, for it is not what the paper measured.
 - Only complete replicates over common cells are averaged (`matching.complete_block`), and what a claim requires has to
   be among them (`matching.check`), in each group that is judged for itself; a group that lacks some of it is left out.
-- Diverged results are left out and counted in the note, yet a verdict may not rest on leaving them out. A network that
-  diverged where its partner did not counts as worse than any score. If that speaks against a claim of no difference or
-  no harm (equivalence, not less, not greater), the claim is not supported; any other is undecided at best. If it speaks
-  for a claim that the rest refutes, the verdict is undecided. Where it may speak either way (a trend, a flat or equal
-  level, a function of the study, a metric of which more is not better) it counts as against. A group that divergence
-  left empty is not judged, so `every` is not supported and `some` not refuted. What diverged on both sides of a pair
-  says nothing, nor does a loss undo the one group that `some` needs. Where nothing is left there is no data.
+- Diverged results are left out and counted in the note, yet a verdict may not rest on that (`common.divergence`).
 - The note ends with the settings that were judged.
 """
 
@@ -27,8 +21,8 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from common import matching
-from common.claim_file import FUNCTION, ORDERS, Claim, load
+from common import coverage, divergence, groups, matching
+from common.claim_file import FUNCTION, Claim, load
 from common.errors import UserError
 from common.matching import NoData
 from common.names import named
@@ -36,13 +30,6 @@ from common.statistics import Interval
 from common.verdicts import Verdict, decide
 
 __all__ = ["Claim", "Verdict", "evaluate", "load"]
-
-#: Metrics of which more is better, so that a network that diverged is at their lower end.
-SCORES = frozenset(
-    "auc accuracy recall recall_few recall_many balanced_accuracy pr_auc pair_accuracy held_out_pair_accuracy "
-    "avacc cba mavg pointing_game".split()
-)
-NO_HARM = ("not less", "not greater")
 
 
 def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=None) -> pd.DataFrame:
@@ -113,7 +100,7 @@ def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> 
     cells, alone, schedule = _compared(claim, rows, notes)
     own = claim.test.startswith(FUNCTION)
     if not own:
-        cells = _whole_groups(claim, cells, notes)
+        cells = groups.whole(claim, cells, notes)
     usable = cells[cells["value"].notna()]
     if usable.empty:
         raise NoData("all diverged")
@@ -121,22 +108,22 @@ def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> 
         usable = _replicates(usable, claim.requires, notes)
     elif alone:
         notes.append(f"{alone} without a partner left out")
-    enough = (lambda settings: _has_required(claim, settings)) if claim.requires else None
+    enough = (lambda settings: groups.has_required(claim, settings)) if claim.requires else None
     block, judged, note = matching.complete_block(usable, enough)
     notes += [note] if note else []
     matching.check(judged, claim.requires)
     notes += module.remarks(judged) if hasattr(module, "remarks") else []
     if own:
         complete = usable[usable["replicate"].isin(block.index)].merge(judged, on=list(judged))
-        groups = {"": _call(claim, complete, module)}
+        effects = {"": _call(claim, complete, module)}
     else:
-        # A group that divergence took some of it from is not judged either; `_with_diverged` says so.
-        kept = _whole_groups(claim, judged, [])
-        groups = _effects(claim, block[kept.index], kept)
+        # A group that divergence took some of it from is not judged either; `divergence.judged` says so.
+        kept = groups.whole(claim, judged, [])
+        effects = _effects(claim, block[kept.index], kept)
     shortened = _shortened(schedule, full)
     notes += shortened
-    found, verdict = decide(claim, groups, notes)
-    verdict = _with_diverged(claim, cells, groups, verdict, notes)
+    found, verdict = decide(claim, effects, notes)
+    verdict = divergence.judged(claim, cells, effects, verdict, notes)
     if found.n < 2:
         notes.append("one replicate; an interval needs two" if found.n else "no effect could be computed")
         verdict = verdict if found.n else Verdict.NO_DATA
@@ -167,13 +154,13 @@ def _compared(claim: Claim, rows: pd.DataFrame, notes: list[str]) -> tuple[pd.Da
             raise NoData(f"no pairs: the arms share no cell ({len(alone)} results without a partner)")
     else:
         cells, alone = arms[0].assign(lost=-arms[0]["value"].isna().astype(int)), arms[0].iloc[:0]
-    schedule, longer = matching.one_schedule(cells)
+    schedule, longer = coverage.one_schedule(cells)
     notes += longer
     for arm, filters in zip(arms, (claim.of, claim.against), strict=False):
-        diverged = int(matching.at(arm, schedule)["value"].isna().sum())
+        diverged = int(coverage.at(arm, schedule)["value"].isna().sum())
         which = f" of {matching.describe(filters)}" if filters else ""
         notes += [f"{diverged} diverged{which} left out"] if diverged else []
-    return matching.at(cells, schedule), len(matching.at(alone, schedule)), schedule
+    return coverage.at(cells, schedule), len(coverage.at(alone, schedule)), schedule
 
 
 def _replicates(rows: pd.DataFrame, requires: Mapping[str, tuple], notes: list[str]) -> pd.DataFrame:
@@ -197,37 +184,6 @@ def _replicates(rows: pd.DataFrame, requires: Mapping[str, tuple], notes: list[s
     return rows[~rows["replicate"].isin(lacking)]
 
 
-def _whole_groups(claim: Claim, cells: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """The cells of the groups that have all that is required: an average over other settings is another quantity."""
-    groups, lacking = _groups(claim, cells), _lacking(claim, cells)
-    if len(lacking) == len(groups):
-        raise NoData(next(iter(lacking.values())))
-    notes += [f"left out: {name} ({reason})" for name, reason in lacking.items()]
-    return cells.drop([row for name in lacking for row in groups[name].index])
-
-
-def _lacking(claim: Claim, cells: pd.DataFrame) -> dict[str, str]:
-    """Groups that have not all that is required beside the values that make the groups, and why."""
-    own = {column.removesuffix(matching.AGAINST) for column in claim.every or claim.some}
-    requires = {name: values for name, values in claim.requires.items() if name not in own}
-    reasons = {}
-    for name, group in _groups(claim, cells).items():
-        try:
-            matching.check(group, requires)
-        except NoData as reason:
-            reasons[name] = str(reason)
-    return reasons
-
-
-def _has_required(claim: Claim, settings: pd.DataFrame) -> bool:
-    """Whether all that is required is among these settings, and in each group."""
-    try:
-        matching.check(settings, claim.requires)
-    except NoData:
-        return False
-    return not _lacking(claim, settings)
-
-
 def _call(claim: Claim, rows: pd.DataFrame, module) -> np.ndarray:
     function = getattr(module, claim.test, None)
     if function is None:
@@ -235,50 +191,12 @@ def _call(claim: Claim, rows: pd.DataFrame, module) -> np.ndarray:
     return np.asarray(function(claim, rows), dtype=float)
 
 
-def _with_diverged(claim: Claim, cells: pd.DataFrame, groups: Mapping, verdict: Verdict, notes: list[str]) -> Verdict:
-    """The verdict once it is seen what divergence took away (module docstring)."""
-    lost = cells["lost"]
-    if claim.against and lost.any():
-        notes.append(f"diverged in {(lost != 0).sum()} cells whose partner did not")
-    ordered = claim.direction in ORDERS and claim.test in ("difference", "level") and claim.metric in SCORES
-    opposing = lost.eq(-1 if claim.direction in ("greater", "not less") else 1) if ordered else lost.ne(0)
-    favouring = lost.ne(0) & ~opposing
-    gone = sorted(set(_groups(claim, cells[cells["value"].isna()])) - set(groups))
-    if gone:
-        more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
-        notes.append(f"not judged, for it diverged: {' / '.join(gone[:3])}{more}")
-    if opposing.any() and not claim.some:
-        if claim.test == "equivalence" or (ordered and claim.direction in NO_HARM):
-            return Verdict.NOT_SUPPORTED
-        verdict = Verdict.UNDECIDED if verdict is Verdict.SUPPORTED else verdict
-    if favouring.any() and not claim.every and verdict is Verdict.NOT_SUPPORTED:
-        return Verdict.UNDECIDED
-    if gone and verdict is (Verdict.NOT_SUPPORTED if claim.some else Verdict.SUPPORTED):
-        return Verdict.UNDECIDED
-    return verdict
-
-
-def _groups(claim: Claim, cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The cells of each group that is judged for itself, by its name ("": all)."""
-    by = list(claim.every or claim.some)
-    if not by:
-        return {"": cells}
-    for column in by:
-        if column not in cells:
-            raise NoData(f"the compared cells have no column {column!r}")
-    groups = {}
-    for key, group in cells.groupby(by, dropna=False):
-        shown = [f"{value:g}" if isinstance(value, float) else value for value in key]
-        groups[matching.describe({column: [value] for column, value in zip(by, shown, strict=True)})] = group
-    return groups
-
-
 def _effects(claim: Claim, block: pd.DataFrame, cells: pd.DataFrame) -> dict[str, np.ndarray]:
     """Effect per replicate, by name of the group judged for itself ("": all)."""
     if claim.over and claim.over not in cells:
         raise NoData(f"the compared cells have no column {claim.over!r}")
     effects = {}
-    for name, group in _groups(claim, cells).items():
+    for name, group in groups.of(claim, cells).items():
         values = block[group.index].to_numpy()
         effects[name] = _slopes(claim, values, group) if claim.test == "trend" else values.mean(axis=1)
     return effects

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from common import claims, comparison, comparison_tables, jobs, pages, paths, study, tables
+from common import claims, comparison, comparison_tables, jobs, pages, paths, study, tables, verdict_tables
 from common import overview_contest as contest
 from common import overview_meetings as meetings
 from common.claim_words import caveats, how_tested
@@ -77,8 +77,8 @@ class Account:
         """How often each verdict was given."""
         counts = self.verdicts["verdict"].value_counts()
         return Markup(" ").join(
-            Markup('<span style="white-space: nowrap">{} {}</span>').format(counts[name], tables.verdict(name))
-            for name in tables.VERDICTS
+            Markup('<span style="white-space: nowrap">{} {}</span>').format(counts[name], verdict_tables.verdict(name))
+            for name in verdict_tables.VERDICTS
             if name in counts
         )
 
@@ -153,10 +153,10 @@ def _headlines(verdicts: pd.DataFrame) -> tables.Html:
         "claim": [tables.text(row["statement"]) for row in rows],
         "measured on": [tables.text(row["data"]) for row in rows],
         "holds if": [tables.text(how_tested(row)) for row in rows],
-        tables.EFFECT: [tables.verdict_effect(row) for row in rows],
+        tables.EFFECT: [verdict_tables.verdict_effect(row) for row in rows],
         "n": [tables.text(int(row["n"])) for row in rows],
         "verdict": [
-            tables.verdict(row["verdict"])
+            verdict_tables.verdict(row["verdict"])
             + Markup(' <span class="note">{}</span>').format(caveats(row["verdict_note"])[0])
             for row in rows
         ],

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from common import claims, tables
+from common import claims, verdict_tables
 from common.claim_file import Claim
 from common.claim_words import caveats, metric
 from common.papers import PAPERS
@@ -103,7 +103,7 @@ def meeting(topic: str, measured: Mapping[str, tuple[pd.DataFrame, object]]) -> 
         rows.append(
             {
                 "comparison": f"{method} − {against}",
-                "effect [95% interval]": tables.verdict_effect(found),
+                "effect [95% interval]": verdict_tables.verdict_effect(found),
                 "n": int(found["n"]),
                 "which is": "; ".join(filter(None, (WORDS[found["verdict"]], caveats(found["verdict_note"])[0]))),
                 "measure": metric(measure),

@@ -1,8 +1,7 @@
 """Figures: a method has the same colour, marker and dash wherever it appears (`common.look`).
 
 Functions return a `Chart`, a matplotlib figure that displays itself once, with an alternative text: as SVG where it
-holds lines, as PNG where it holds pictures. The tables that stand beside figures come from `common.tables` and are
-named here too, so that a notebook needs one import.
+holds lines, as PNG where it holds pictures.
 """
 
 from __future__ import annotations
@@ -16,11 +15,10 @@ from matplotlib.axes import Axes
 
 from common.errors import UserError
 from common.look import LABELS, METHOD_STYLE, PALETTE, RC, Chart, Style, method_styles, style
-from common.tables import comparison_table, require, table, verdict_table
+from common.tables import require
 
 __all__ = [
-    "METHOD_STYLE", "PALETTE", "Chart", "class_counts", "comparison_table", "images", "lines", "method_styles",
-    "panels", "style", "table", "verdict_table",
+    "METHOD_STYLE", "PALETTE", "Chart", "class_counts", "images", "lines", "method_styles", "panels", "style",
 ]  # fmt: skip
 SCALES = {"equidistant": None, "log": np.log10, "linear": lambda values: values}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from common import comparison, costs, paths, tables
+from common import comparison, costs, paths, tables, verdict_tables
 from common.claim_words import caveats
 from common.errors import UserError
 from common.ledger import Findings, findings, measured
@@ -58,11 +58,11 @@ def _figure(found: list[Findings]) -> str:
 
 def _papers(found: list[Findings]) -> str:
     """A row a paper: what was measured, and how its claims fared."""
-    heads = [f"{mark} {name}" for name, mark in tables.VERDICTS.items()]
+    heads = [f"{mark} {name}" for name, mark in verdict_tables.VERDICTS.items()]
     rows = []
     for one in found:
         counts = one.claims["verdict"].value_counts()
-        counted = [counts.get(name, 0) for name in tables.VERDICTS]
+        counted = [counts.get(name, 0) for name in verdict_tables.VERDICTS]
         paper = f"**{one.paper.short}** ({one.paper.source})"
         rows.append([one.paper.number, paper, one.summary or NOT_YET, *counted])
     return tables.markdown(["", "paper", "measured", *heads], rows, right=heads) + "\n"
@@ -80,8 +80,9 @@ def _headlines(found: list[Findings]) -> str:
 
 def _row(claim: dict) -> tuple:
     limits = [limit.split(":")[0] for limit in caveats(claim["verdict_note"])[0].split("; ") if limit]
-    verdict = f"{tables.VERDICTS[claim['verdict']]} {claim['verdict']}" + (f" ({', '.join(limits)})" if limits else "")
-    return claim["paper"], claim["statement"], claim["data"], tables.verdict_effect(claim), claim["n"], verdict
+    verdict = f"{verdict_tables.VERDICTS[claim['verdict']]} {claim['verdict']}"
+    verdict += f" ({', '.join(limits)})" if limits else ""
+    return claim["paper"], claim["statement"], claim["data"], verdict_tables.verdict_effect(claim), claim["n"], verdict
 
 
 def figure(results: Path | None = None):

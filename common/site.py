@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from common import pages, tables
+from common import pages, verdict_tables
 from common.claim_words import caveats, how_tested
 from common.errors import UserError
 from common.ledger import Findings, findings, ledger, measured
@@ -142,7 +142,7 @@ def _write(reports: Path, name: str, title: str, demo: bool, script: str = "", *
     text = _templates().get_template(f"{name}.j2").render(
         title=title, style=Markup(_style()), navigation=Markup(navigation(reports, name, demo=demo)),
         script=Markup(script), allowed=f"'sha256-{digest}'" if script else "'none'", profiles=pages.PROFILES,
-        badge=tables.verdict, verdicts=list(tables.VERDICTS), **content,
+        badge=verdict_tables.verdict, verdicts=list(verdict_tables.VERDICTS), **content,
     )  # fmt: skip
     if len(text.encode()) > LIMIT:
         raise UserError(f"{name} has {len(text.encode()) / 1e6:.1f} MB, the limit is {LIMIT / 1e6:.1f} MB: split it")
@@ -200,7 +200,7 @@ def _write_ledger(reports: Path, claims: pd.DataFrame, demo: bool) -> None:
     _write(
         reports, "ledger.html", "Every claim and its verdict", demo, script=script, rows=rows,
         totals=[(paper, counts) for paper, counts in totals if counts], counts=_counts(claims["verdict"]),
-        changes=tables.changes(claims),
+        changes=verdict_tables.changes(claims),
     )  # fmt: skip
 
 
@@ -208,17 +208,17 @@ def _claim(row: dict, there: list[pages.Page]) -> dict:
     """A claim as the pages show it."""
     return row | {
         "tested": how_tested(row),
-        "shown": tables.verdict_effect(row),
+        "shown": verdict_tables.verdict_effect(row),
         "evidence": there[0].evidence(row["id"]) if there and row["verdict"] != "no data" else "",
         "limits": caveats(row["verdict_note"])[0],
-        "judged": tables.judgement(row),
+        "judged": verdict_tables.judgement(row),
     }
 
 
 def _counts(verdicts: pd.Series) -> dict[str, int]:
-    """How often each verdict was given, in the order of `tables.VERDICTS`, without those never given."""
+    """How often each verdict was given, in the order of `verdict_tables.VERDICTS`, without those never given."""
     counted = Counter(verdicts)
-    return {name: counted[name] for name in tables.VERDICTS if counted[name]}
+    return {name: counted[name] for name in verdict_tables.VERDICTS if counted[name]}
 
 
 def _write_comparison(reports: Path, numbers: pd.DataFrame, demo: bool) -> None:

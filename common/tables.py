@@ -13,16 +13,12 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
-from common.claim_words import caveats, how_tested
 from common.errors import UserError
 
 MISSING = "–"
-# A mark beside the words: the verdict must survive a grey print and a colour-blind reader.
-VERDICTS = {"supported": "✓", "not supported": "✗", "undecided": "?", "no data": MISSING}
 SETTINGS = ("rho", "mu", "to_rho", "run", "replicate", "iterations", "margin")  # numbers written as they were set
 SYMBOLS = {"rho": "ρ", "mu": "μ", "to_rho": "ρ after sampling"}
 EFFECT = "effect [95% interval]"
-VERDICT_COLUMNS = ("id", "statement", "where", "test", "n", "effect", "low", "high", "verdict")
 
 
 class Html(Markup):
@@ -79,15 +75,6 @@ def effect(value, low=None, high=None, digits: int = 3, sign: bool = False) -> M
     if len(known) < 3:
         return written
     return written + Markup(" [{},\N{NO-BREAK SPACE}{}]").format(text(float(low), digits), text(float(high), digits))
-
-
-def verdict(name: str) -> Html:
-    """Badge of a verdict: mark, words, and a colour in pages that have our style."""
-    if name not in VERDICTS:
-        raise UserError(f"verdict {name!r} is unknown; expected one of {', '.join(VERDICTS)}")
-    return Html('<span class="verdict {}"><span aria-hidden="true">{}</span> {}</span>').format(
-        name.replace(" ", "-"), VERDICTS[name], name
-    )
 
 
 def table(frame: pd.DataFrame, caption: str = "", digits: int = 3, kind: str = "") -> Html:
@@ -147,85 +134,6 @@ def assembled(
         caption or "table", kind, Markup("<caption>{}</caption>").format(caption) if caption else "",
         Markup().join(head), Markup("\n").join(rows),
     )  # fmt: skip
-
-
-def verdict_table(verdicts: pd.DataFrame, caption: str = "Claims and verdicts", digits: int = 3) -> Html:
-    """Claims with effect, 95% interval, n and verdict, one row each, which a link can name: ``#claim-<id>``.
-
-    Parameters
-    ----------
-    verdicts : DataFrame
-        As `claims.evaluate` returns it: id, statement, where, test, n, effect, low, high, verdict, and metric,
-        direction, margin, verdict_note and changed where there are any.
-
-    Returns
-    -------
-    Html
-    """
-    require(verdicts, VERDICT_COLUMNS, "verdicts")
-    columns = {name: [] for name in ("claim", "verdict", EFFECT, "n", "holds if", "in the paper")}
-    for row in verdicts.to_dict("records"):
-        cells = (
-            text(row["statement"]),
-            judgement(row),
-            verdict_effect(row, digits),
-            text(0 if pd.isna(row["n"]) else int(row["n"])),
-            text(how_tested(row)),
-            text(row["where"]),
-        )
-        for name, cell in zip(columns, cells, strict=True):
-            columns[name].append(cell)
-    ids = [f"claim-{name}" for name in verdicts["id"]]
-    return assembled(columns, caption, "verdicts", right=(EFFECT, "n"), ids=ids)
-
-
-def waiting_table(verdicts: pd.DataFrame, caption: str = "Claims that our results cannot speak to yet") -> Html:
-    """Claims without data and what is missing, and what was changed of them where anything was."""
-    rows = verdicts[verdicts["verdict"] == "no data"].to_dict("records")
-    columns = {
-        "claim": [text(row["statement"]) for row in rows],
-        "in the paper": [text(row["where"]) for row in rows],
-        "no data, because": [text(row["verdict_note"]) for row in rows],
-    }
-    if any(row["changed"] for row in rows):
-        columns["changed after first results"] = [text(row["changed"]) for row in rows]
-    return assembled(columns, caption, "verdicts")
-
-
-def judgement(row: Mapping) -> Html:
-    """Badge of an evaluated claim with what limits the verdict, folded how it came about, and what was changed."""
-    note, changed = (value if isinstance(value := row.get(name), str) else "" for name in ("verdict_note", "changed"))
-    limits, how = (note, "") if row["verdict"] == "no data" else caveats(note)
-    html = verdict(row["verdict"])
-    if limits:
-        html += Html(' <span class="note">{}</span>').format(limits)
-    if how:
-        html += Html(' <details class="note"><summary>how judged</summary>{}</details>').format(how)
-    if changed:
-        html += Html(' <span class="note changed">changed after first results: {}</span>').format(changed)
-    return html
-
-
-def changes(verdicts: pd.DataFrame) -> Html:
-    """How many claims were changed after first results were seen, as a sentence; "" where none was.
-
-    Parameters
-    ----------
-    verdicts : DataFrame
-        As `claims.evaluate` returns it.
-    """
-    changed, total = int(verdicts["changed"].fillna("").ne("").sum()), len(verdicts)
-    if not changed:
-        return Html()
-    were, which = ("was", "it") if changed == 1 else ("were", "each")
-    sentence = "{} of {} claims {} changed after first results were seen; {} says what, beside its verdict."
-    return Html(f"<p>{sentence}</p>").format(changed, total, were, which)
-
-
-def verdict_effect(row: Mapping, digits: int = 3) -> Markup:
-    """Effect and interval of one evaluated claim; with its sign unless it is compared with a value."""
-    level = row["test"] == "level" or pd.notna(row.get("value"))
-    return effect(row["effect"], row["low"], row["high"], digits, sign=not level)
 
 
 def comparison_table(

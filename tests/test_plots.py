@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common import plots, tables
+from common import plots, tables, verdict_tables
 from common.errors import UserError
 from common.papers import PAPERS
 
@@ -163,7 +163,7 @@ def test_methods_differ_without_colour_and_stand_out_from_white():
 
 def test_table_escapes_and_says_what_its_headers_head():
     frame = pd.DataFrame({"class": [ATTACK, "b"], "rho": [10.0, 0.5], "auc": [0.98765, np.nan], "n": [5000, 1]})
-    html = plots.table(frame, caption=f"Counts {ATTACK}", digits=2)
+    html = tables.table(frame, caption=f"Counts {ATTACK}", digits=2)
     assert "<script>" not in html and "&lt;script&gt;" in html
     assert html.count('scope="col"') == 4 and html.count('scope="row"') == 2
     for shown in (">10<", ">0.5<", ">0.99<", f">{tables.MISSING}<", ">5,000<"):
@@ -174,7 +174,7 @@ def test_table_escapes_and_says_what_its_headers_head():
 
 def test_table_keeps_a_named_index():
     frame = pd.DataFrame({"auc": [0.5]}, index=pd.Index(["mnist"], name="dataset"))
-    assert '<th scope="row">mnist</th>' in plots.table(frame)
+    assert '<th scope="row">mnist</th>' in tables.table(frame)
 
 
 def verdicts():
@@ -196,7 +196,7 @@ def verdicts():
 
 
 def test_verdict_table():
-    html = plots.verdict_table(verdicts())
+    html = verdict_tables.verdict_table(verdicts())
     assert "<script>" not in html
     for shown in (
         "+0.020 [0.010,\N{NO-BREAK SPACE}0.030]",
@@ -210,31 +210,31 @@ def test_verdict_table():
         assert shown in html
     assert html.count('<span class="verdict ') == 4
     with pytest.raises(UserError, match="no column 'verdict'"):
-        plots.verdict_table(verdicts().drop(columns="verdict"))
+        verdict_tables.verdict_table(verdicts().drop(columns="verdict"))
     with pytest.raises(UserError, match="verdict 'maybe'"):
-        tables.verdict("maybe")
+        verdict_tables.verdict("maybe")
 
 
 def test_what_was_changed_stands_with_the_verdict():
     changed = verdicts().assign(changed=["", "", ATTACK, "the margin"])
-    assert tables.changes(changed).striptags() == (
+    assert verdict_tables.changes(changed).striptags() == (
         "2 of 4 claims were changed after first results were seen; each says what, beside its verdict."
     )
-    assert "1 of 4 claims was changed" in tables.changes(changed.assign(changed=["", None, "", "the margin"]))
-    assert tables.changes(changed.assign(changed="")) == ""
-    html = tables.verdict_table(changed)
+    assert "1 of 4 claims was changed" in verdict_tables.changes(changed.assign(changed=["", None, "", "the margin"]))
+    assert verdict_tables.changes(changed.assign(changed="")) == ""
+    html = verdict_tables.verdict_table(changed)
     assert html.count("changed after first results: ") == 2 and ATTACK not in html
 
 
 def test_claims_without_data_say_why_and_what_was_changed():
-    html = tables.waiting_table(verdicts().assign(changed=["", "", "", "the margin"]))
+    html = verdict_tables.waiting_table(verdicts().assign(changed=["", "", "", "the margin"]))
     assert "<tbody>" in html and html.count('scope="row"') == 1
     assert "no results" in html and "the margin" in html and "one" not in html
-    assert "changed" not in tables.waiting_table(verdicts().assign(changed=["of another", "", "", ""]))
+    assert "changed" not in verdict_tables.waiting_table(verdicts().assign(changed=["of another", "", "", ""]))
 
 
 def test_cells_of_a_verdict_say_their_column():
-    html = tables.verdict_table(verdicts().iloc[:1])
+    html = verdict_tables.verdict_table(verdicts().iloc[:1])
     assert [part.split('"')[0] for part in html.split('data-label="')[1:]] == [
         "verdict", "effect [95% interval]", "n", "holds if", "in the paper"
     ]  # fmt: skip
@@ -243,9 +243,13 @@ def test_cells_of_a_verdict_say_their_column():
 
 def test_only_a_difference_has_a_sign():
     row = {"effect": 16.0, "low": None, "high": None, "test": "claim_saved"}
-    assert tables.verdict_effect(row, 0) == "+16"
-    assert tables.verdict_effect(row | {"value": np.nan}, 0) == "+16"
-    assert tables.verdict_effect(row | {"value": 20.7}, 0) == tables.verdict_effect(row | {"test": "level"}, 0) == "16"
+    assert verdict_tables.verdict_effect(row, 0) == "+16"
+    assert verdict_tables.verdict_effect(row | {"value": np.nan}, 0) == "+16"
+    assert (
+        verdict_tables.verdict_effect(row | {"value": 20.7}, 0)
+        == verdict_tables.verdict_effect(row | {"test": "level"}, 0)
+        == "16"
+    )
 
 
 @pytest.mark.parametrize(
@@ -269,14 +273,14 @@ def test_comparison_table():
         {"method": ["baseline", "oversampling"], "value": [99.0, 98.0], "comparable": [0.99, 0.98]}
     )
     ours = pd.DataFrame({"method": ["baseline"], "mean": [0.97], "low": [0.96], "high": [0.98], "n": [5]})
-    html = plots.comparison_table(published, ours)
+    html = tables.comparison_table(published, ours)
     assert "0.970 [0.960,\N{NO-BREAK SPACE}0.980]" in html and "−0.020" in html
     assert ">0<" in html  # not run: n = 0
-    assert "ours − paper" not in plots.comparison_table(published, ours, difference=False)
+    assert "ours − paper" not in tables.comparison_table(published, ours, difference=False)
     with pytest.raises(UserError, match=r"ours has several rows for \{'method': 'baseline'\}"):
-        plots.comparison_table(published, pd.concat([ours, ours]))
+        tables.comparison_table(published, pd.concat([ours, ours]))
     with pytest.raises(UserError, match="share no key column"):
-        plots.comparison_table(published, ours.rename(columns={"method": "arm"}))
+        tables.comparison_table(published, ours.rename(columns={"method": "arm"}))
 
 
 def test_notices_and_facts_escape():

@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from test_report import ATTACK, rendered, sample, shown, write
 
-from common import claim_words, comparison, ledger, pages, paths, plots, report, site, tables
+from common import claim_words, comparison, ledger, pages, paths, plots, report, site, tables, verdict_tables
 from common.papers import PAPERS
 
 CLAIMS = f"""
@@ -81,7 +81,7 @@ def chapter():
     )  # fmt: skip
     return [
         new_markdown_cell("# Paper 1\n\n## What we found\n\n### Verdicts"),
-        new_code_cell("show()", outputs=[shown({"text/html": str(tables.verdict_table(verdicts))})]),
+        new_code_cell("show()", outputs=[shown({"text/html": str(verdict_tables.verdict_table(verdicts))})]),
     ]
 
 
@@ -315,8 +315,8 @@ def test_what_limits_a_verdict_is_told_apart():
     assert limits == "shortened schedule: 1 of 2 iterations; diverged in 3 cells whose partner did not"
     assert how == "1 without a partner left out" and claim_words.caveats("") == ("", "")
     row = {"verdict": "undecided", "verdict_note": note}
-    assert "<summary>how judged</summary>1 without" in tables.judgement(row)
-    assert "<details" not in tables.judgement(row | {"verdict": "no data"})
+    assert "<summary>how judged</summary>1 without" in verdict_tables.judgement(row)
+    assert "<details" not in verdict_tables.judgement(row | {"verdict": "no data"})
 
 
 # -- what is committed -------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from common import paths, report, tables
+from common import paths, report, verdict_tables
 
 SVG = "http://www.w3.org/2000/svg"
 REPORTS = paths.ROOT / "reports"
@@ -78,7 +78,9 @@ def test_a_page_is_quiet_fits_and_can_be_read(browser, page):
 def test_on_a_narrow_screen_verdicts_are_stacked_and_figures_shrink_as_far_as_they_can_be_read(browser, tmp_path):
     row = {"id": "a", "statement": "It helps.", "where": "section 4", "test": "difference", "n": 5, "effect": 0.02,
            "low": 0.01, "high": 0.03, "margin": 0.0, "verdict": "supported"}  # fmt: skip
-    cells = [new_code_cell("1", outputs=[_shown({"text/html": str(tables.verdict_table(pd.DataFrame([row])))})])]
+    cells = [
+        new_code_cell("1", outputs=[_shown({"text/html": str(verdict_tables.verdict_table(pd.DataFrame([row])))})])
+    ]
     cells += [
         new_code_cell("1", outputs=[_shown({"image/svg+xml": f'<svg xmlns="{SVG}" width="{width}" height="90"/>'})])
         for width in (400, 1000)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from common.matching import at_defaults, covering
+from common.coverage import covering
+from common.matching import at_defaults
 from common.names import named
 from common.published_numbers import published
 
@@ -94,7 +95,7 @@ def remarks(settings: pd.DataFrame) -> list[str]:
 
 
 def main_rows(frame: pd.DataFrame, dataset: str, network: str, count_scale: float = 1.0) -> pd.DataFrame:
-    """The rows to show of a network on a data set: one schedule (`matching.covering`)."""
+    """The rows to show of a network on a data set: one schedule (`coverage.covering`)."""
     frame = frame[(frame["dataset"] == dataset) & (frame["network"] == network)]
     frame = frame[(frame["count_scale"] == count_scale) & (frame["plateau"] == "exponential")]
     if frame.empty:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from common.matching import AGAINST, covering
+from common.coverage import covering
+from common.matching import AGAINST
 from common.mobilenet_weights import RANDOM
 from common.names import named
 
@@ -28,7 +29,7 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def judged(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows on which claims are judged: of fine-tuned networks one schedule a data set (`matching.covering`)."""
+    """The rows on which claims are judged: of fine-tuned networks one schedule a data set (`coverage.covering`)."""
     if frame.empty:
         return frame
     trained = frame["representation"].isin(TRAINED)

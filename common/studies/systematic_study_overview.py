@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from common.matching import covering
+from common.coverage import covering
 from common.names import NAMES
 from common.statistics import interval
 from common.studies import systematic_study as study

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from common.matching import at_defaults, covering
+from common.coverage import covering
+from common.matching import at_defaults
 from common.studies.systematic_study_protocols import FULL_ITERATIONS, PROTOCOLS, network_of
 
 #: Fields of a cell that the paper does not vary, at their defaults.
@@ -93,7 +94,7 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def main_rows(frame: pd.DataFrame, dataset: str = "mnist", selection: str = "last") -> pd.DataFrame:
-    """The rows of a data set to show: one schedule (`matching.covering`) and one precision, so that no figure mixes."""
+    """The rows of a data set to show: one schedule (`coverage.covering`) and one precision, so that no figure mixes."""
     frame = frame[(frame["dataset"] == dataset) & (frame["selection"] == selection)]
     imbalanced = frame[frame["imbalance"].isin(["step", "linear"])]
     if imbalanced.empty:

@@ -1,0 +1,104 @@
+"""Verdicts on claims as HTML: badges, tables, and what limits or changed them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from markupsafe import Markup
+
+from common.claim_words import caveats, how_tested
+from common.errors import UserError
+from common.tables import EFFECT, MISSING, Html, assembled, effect, require, text
+
+# A mark beside the words: the verdict must survive a grey print and a colour-blind reader.
+VERDICTS = {"supported": "✓", "not supported": "✗", "undecided": "?", "no data": MISSING}
+VERDICT_COLUMNS = ("id", "statement", "where", "test", "n", "effect", "low", "high", "verdict")
+
+
+def verdict(name: str) -> Html:
+    """Badge of a verdict: mark, words, and a colour in pages that have our style."""
+    if name not in VERDICTS:
+        raise UserError(f"verdict {name!r} is unknown; expected one of {', '.join(VERDICTS)}")
+    return Html('<span class="verdict {}"><span aria-hidden="true">{}</span> {}</span>').format(
+        name.replace(" ", "-"), VERDICTS[name], name
+    )
+
+
+def verdict_table(verdicts: pd.DataFrame, caption: str = "Claims and verdicts", digits: int = 3) -> Html:
+    """Claims with effect, 95% interval, n and verdict, one row each, which a link can name: ``#claim-<id>``.
+
+    Parameters
+    ----------
+    verdicts : DataFrame
+        As `claims.evaluate` returns it: id, statement, where, test, n, effect, low, high, verdict, and metric,
+        direction, margin, verdict_note and changed where there are any.
+
+    Returns
+    -------
+    Html
+    """
+    require(verdicts, VERDICT_COLUMNS, "verdicts")
+    columns = {name: [] for name in ("claim", "verdict", EFFECT, "n", "holds if", "in the paper")}
+    for row in verdicts.to_dict("records"):
+        cells = (
+            text(row["statement"]),
+            judgement(row),
+            verdict_effect(row, digits),
+            text(0 if pd.isna(row["n"]) else int(row["n"])),
+            text(how_tested(row)),
+            text(row["where"]),
+        )
+        for name, cell in zip(columns, cells, strict=True):
+            columns[name].append(cell)
+    ids = [f"claim-{name}" for name in verdicts["id"]]
+    return assembled(columns, caption, "verdicts", right=(EFFECT, "n"), ids=ids)
+
+
+def waiting_table(verdicts: pd.DataFrame, caption: str = "Claims that our results cannot speak to yet") -> Html:
+    """Claims without data and what is missing, and what was changed of them where anything was."""
+    rows = verdicts[verdicts["verdict"] == "no data"].to_dict("records")
+    columns = {
+        "claim": [text(row["statement"]) for row in rows],
+        "in the paper": [text(row["where"]) for row in rows],
+        "no data, because": [text(row["verdict_note"]) for row in rows],
+    }
+    if any(row["changed"] for row in rows):
+        columns["changed after first results"] = [text(row["changed"]) for row in rows]
+    return assembled(columns, caption, "verdicts")
+
+
+def judgement(row: Mapping) -> Html:
+    """Badge of an evaluated claim with what limits the verdict, folded how it came about, and what was changed."""
+    note, changed = (value if isinstance(value := row.get(name), str) else "" for name in ("verdict_note", "changed"))
+    limits, how = (note, "") if row["verdict"] == "no data" else caveats(note)
+    html = verdict(row["verdict"])
+    if limits:
+        html += Html(' <span class="note">{}</span>').format(limits)
+    if how:
+        html += Html(' <details class="note"><summary>how judged</summary>{}</details>').format(how)
+    if changed:
+        html += Html(' <span class="note changed">changed after first results: {}</span>').format(changed)
+    return html
+
+
+def changes(verdicts: pd.DataFrame) -> Html:
+    """How many claims were changed after first results were seen, as a sentence; "" where none was.
+
+    Parameters
+    ----------
+    verdicts : DataFrame
+        As `claims.evaluate` returns it.
+    """
+    changed, total = int(verdicts["changed"].fillna("").ne("").sum()), len(verdicts)
+    if not changed:
+        return Html()
+    were, which = ("was", "it") if changed == 1 else ("were", "each")
+    sentence = "{} of {} claims {} changed after first results were seen; {} says what, beside its verdict."
+    return Html(f"<p>{sentence}</p>").format(changed, total, were, which)
+
+
+def verdict_effect(row: Mapping, digits: int = 3) -> Markup:
+    """Effect and interval of one evaluated claim; with its sign unless it is compared with a value."""
+    level = row["test"] == "level" or pd.notna(row.get("value"))
+    return effect(row["effect"], row["low"], row["high"], digits, sign=not level)
