@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from common import study
+from common import plateau, study
 from common.centers import CategoryCenters
 from common.errors import UserError
 from common.published_numbers import published
@@ -185,8 +185,8 @@ def test_a_tenth_of_the_images_is_looked_at_after_as_many_updates_as_all(trainin
 
 
 def test_the_rule_lowers_the_rate_and_ends_the_training(tmp_path, monkeypatch):
-    falling, original = iter([0.9, 0.8, 0.7, 0.6]), paper.plateau.Recessions.after
-    monkeypatch.setattr(paper.plateau.Recessions, "after", lambda self, _: original(self, next(falling)))
+    falling, original = iter([0.9, 0.8, 0.7, 0.6]), plateau.Recessions.after
+    monkeypatch.setattr(plateau.Recessions, "after", lambda self, _: original(self, next(falling)))
     run = make(tmp_path, samplers=("none",), iterations=60, patience=2, plateau="halving")
     run.execute()
     row = run.frame().iloc[0]
