@@ -21,9 +21,19 @@ from common.errors import UserError
 
 RANDOM, IMAGENET = "random", "imagenet"
 KERAS_FILE = "mobilenet_1_0_224_tf_no_top.h5"  # as `keras.applications` names it
+#: The weights at hand, by their digest.
+KNOWN = {
+    "d11c7857f5e51db4": "8-bit weights of a public quantisation-aware MobileNet v1 trained on ImageNet, "
+    "batch-normalisation statistics estimated anew on Tiny ImageNet"
+}
 _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 _TORCH_NORM = ("weight", "bias", "running_mean", "running_var")
 _N_BLOCKS = 13
+
+
+def described(name: str) -> str:
+    """What the weights are that studies know by this digest, as a reader has to know it."""
+    return f"{KNOWN.get(name, 'a file of ImageNet weights')} (digest {name})"
 
 
 def convolutions() -> list[str]:

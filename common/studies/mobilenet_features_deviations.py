@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.mobilenet_weights import IMAGENET, RANDOM
+from common.mobilenet_weights import IMAGENET, RANDOM, described
 from common.studies.mobilenet_features_resampling import METHODS
 from common.studies.mobilenet_features_selection import EPOCHS, FOLDS
 
@@ -22,12 +22,8 @@ def deviations(parameters) -> list[dict]:
         why = "needs no file; features of random convolutions say nothing about the paper"
         rows.append(("weights", "trained on ImageNet by Keras", "random", why))
     elif p.pretrained != IMAGENET:
-        here = f"a file of ImageNet weights with digest {p.pretrained}"
-        why = (
-            "Keras' file cannot be had here. Digest d11c7857f5e51db4: 8-bit weights of a public quantisation-aware "
-            "MobileNet v1, batch-normalisation statistics estimated anew on Tiny-ImageNet"
-        )
-        rows.append(("weights", "the file that Keras downloads", here, why))
+        why = "Keras' file cannot be had here"
+        rows.append(("weights", "the file that Keras downloads", described(p.pretrained), why))
     if p.alpha != 1:
         rows.append(("MobileNet's width", "1", f"{p.alpha:g}", "cost"))
     if p.per_class:

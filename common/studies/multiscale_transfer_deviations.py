@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from common import data
-from common.mobilenet_weights import IMAGENET, RANDOM
+from common.mobilenet_weights import IMAGENET, RANDOM, described
 from common.studies.multiscale_transfer_protocol import ARMS, BLACK, FOCAL, LAYER, SECOND_RATE, SPREAD
 
 SILENT = "not public (abstract only)"
 RATIOS = (1, 5, 10, 25, 50, 100)
-#: The weights at hand, by their digest.
-KNOWN_WEIGHTS = {
-    "d11c7857f5e51db4": "8-bit weights of a public quantisation-aware MobileNet v1 trained on ImageNet, "
-    "batch-normalisation statistics estimated anew on Tiny ImageNet"
-}
 
 
 def deviations(parameters) -> list[dict]:
@@ -89,7 +84,7 @@ def _weights(p) -> list[tuple]:
     elif p.pretrained == IMAGENET:
         here, why = "the file that Keras downloads for MobileNet", "the paper's own are not public"
     else:
-        here = f"{KNOWN_WEIGHTS.get(p.pretrained, 'a file of ImageNet weights')} (digest {p.pretrained})"
+        here = described(p.pretrained)
         why = "the paper's own are not public, and the file that Keras downloads cannot be had here"
     return [("weights of the trunk", SILENT, here, why)]
 
