@@ -78,7 +78,8 @@ def judgement(row: Mapping) -> Html:
     if how:
         html += Html(' <details class="note"><summary>how judged</summary>{}</details>').format(how)
     if changed:
-        html += Html(' <span class="note changed">changed after first results: {}</span>').format(changed)
+        mark = ' <details class="note changed"><summary>changed after first results</summary>{}</details>'
+        html += Html(mark).format(changed)
     return html
 
 

@@ -194,12 +194,12 @@ def test_table_2_says_over_how_many_sets():
     two = printed_grid(datasets=("cifar10", "mnist"))
     found = tables.table_2(published(paper.STEM), two, "features")
     printed, ours = found.values()
-    assert list(found)[1] == "ours, over 2 of 3 data sets (CIFAR, MNIST)"
+    assert list(found)[1] == "ours, over 2 of 3 data sets (CIFAR-10, MNIST)"
     assert set(printed["source"]) == {"paper"} and set(ours["source"]) == {"ours, 3 folds"}
     ours = ours[(ours["metric"] == "AvAcc") & (ours["IR"] == 2)]
     assert ours["Base"].iloc[0].startswith(f"{(0.7007 + 0.9622) / 2 + 0.004 * 11 / 3:.3f}")
     half = two[(two["dataset"] != "mnist") | (two["method"] != "IHT")]
-    assert list(tables.table_2(published(paper.STEM), half, "features"))[1] == "ours, over 1 of 3 data sets (CIFAR)"
+    assert list(tables.table_2(published(paper.STEM), half, "features"))[1] == "ours, over 1 of 3 data sets (CIFAR-10)"
     ((caption, nothing),) = tables.table_2(published(paper.STEM), two.iloc[:0], "features").items()
     assert caption.endswith("ours: not measured") and set(nothing["source"]) == {"paper"}
 
@@ -244,7 +244,7 @@ def test_sizes_name_the_reason_of_a_failure():
 
 def test_figure_over_ratios_and_cost():
     chart = figures.over_ratios(printed_grid())
-    assert len(chart.axes) == 6 and "features, CIFAR" in chart.alt
+    assert len(chart.axes) == 6 and "features, CIFAR-10" in chart.alt
     assert figures.over_ratios(printed_grid().query("rho == 2")) is None
     assert figures.over_ratios(printed_grid().iloc[:0]) is None
     assert tables.cost(printed_grid(folds=2)).set_index(["representation", "dataset", "method"]).loc[

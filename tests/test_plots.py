@@ -223,7 +223,7 @@ def test_what_was_changed_stands_with_the_verdict():
     assert "1 of 4 claims was changed" in verdict_tables.changes(changed.assign(changed=["", None, "", "the margin"]))
     assert verdict_tables.changes(changed.assign(changed="")) == ""
     html = verdict_tables.verdict_table(changed)
-    assert html.count("changed after first results: ") == 2 and ATTACK not in html
+    assert html.count("<summary>changed after first results</summary>") == 2 and ATTACK not in html
 
 
 def test_claims_without_data_say_why_and_what_was_changed():

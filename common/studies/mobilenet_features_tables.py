@@ -14,7 +14,7 @@ from common.studies.mobilenet_features_resampling import METHODS, PRINTED
 from common.studies.mobilenet_features_scoring import METRICS
 
 TITLES = {"avacc": "AvAcc", "cba": "CBA", "mavg": "MAvG"}
-SETS = {"cifar10": "CIFAR", "mnist": "MNIST", "stl10": "STL-10"}
+SETS = {"cifar10": "CIFAR-10", "mnist": "MNIST", "stl10": "STL-10"}
 HEADS = {method: PRINTED.get(method, method) for method in METHODS.values()}
 KEY = ["representation", "metric", "method"]
 
