@@ -1,8 +1,9 @@
 """Costly intermediate arrays, made once: features of a pre-trained network, a backbone that several cells share.
 
 An artifact is a folder of `.npy` files under `<store>/artifacts/`. It is no result: it can be deleted at any time and
-is made anew when next asked for. A lock spares the work of making it twice; that it is whole rests on the renaming of a
-finished folder alone, so a network file system without locks between hosts only costs time.
+is made anew when next asked for, as is one that is damaged. A lock spares the work of making it twice; that it is
+whole rests on the renaming of a finished folder alone, so a network file system without locks between hosts only
+costs time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -46,16 +48,36 @@ def artifact(
     """
     content = json.dumps({"name": name, "fields": dict(fields)}, sort_keys=True)
     folder = root / "artifacts" / f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:24]}"
-    if not folder.exists():
+    arrays = _whole(folder)
+    if arrays is None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.with_suffix(".lock"), "w") as lock:
             alone = _locked(lock)
             if alone:  # whoever began this folder and has not finished it is dead
                 for left_behind in folder.parent.glob(f".{folder.name}-*"):
                     shutil.rmtree(left_behind, ignore_errors=True)
-            if not folder.exists():
+            arrays = _whole(folder)
+            if arrays is None:
+                if folder.exists():
+                    warnings.warn(f"{folder.name} in the store is damaged; made anew", stacklevel=2)
+                    shutil.rmtree(folder)
                 _write(folder, make(), content)
+                arrays = _read(folder)
+    return arrays
+
+
+def _read(folder: Path) -> dict[str, np.ndarray]:
     return {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
+
+
+def _whole(folder: Path) -> dict[str, np.ndarray] | None:
+    """The arrays in a folder, or None where there is none or it is damaged (cut short, half deleted)."""
+    try:
+        written = json.loads((folder / "fields.json").read_text())
+        arrays = _read(folder)
+    except Exception:  # whatever a damaged file makes json or numpy raise, the answer is the same: made anew
+        return None
+    return arrays if sorted(arrays) == written.get("arrays", sorted(arrays)) else None
 
 
 def _locked(file) -> bool:
@@ -81,7 +103,7 @@ def _write(folder: Path, arrays: Mapping[str, np.ndarray], content: str) -> None
                 np.save(file, np.asarray(array), allow_pickle=False)
                 file.flush()
                 os.fsync(file.fileno())
-        (temporary / "fields.json").write_text(content)
+        (temporary / "fields.json").write_text(json.dumps({**json.loads(content), "arrays": sorted(arrays)}))
         temporary.chmod(0o755)
         try:
             os.rename(temporary, folder)

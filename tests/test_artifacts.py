@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import multiprocessing
+import os
 import time
 
 import numpy as np
@@ -88,3 +89,20 @@ def test_what_a_killed_process_left_half_written_goes(tmp_path):
     half = folder.rename(folder.with_name(f".{folder.name}-abc"))
     assert artifact(tmp_path, "backbone", {}, lambda: {"x": np.ones(1)})["x"].tolist() == [1]
     assert not half.exists()
+
+
+@pytest.mark.parametrize("damage", ["cut short", "one array gone", "no list of arrays"])
+def test_a_damaged_artifact_is_made_anew(tmp_path, damage):
+    def make():
+        return {"features": np.arange(600.0), "labels": np.arange(3)}
+
+    artifact(tmp_path, "backbone", {}, make)
+    (folder,) = (path for path in (tmp_path / "artifacts").iterdir() if path.is_dir())
+    if damage == "cut short":
+        os.truncate(folder / "features.npy", 1000)
+    else:
+        (folder / {"one array gone": "labels.npy", "no list of arrays": "fields.json"}[damage]).unlink()
+    with pytest.warns(UserWarning, match="damaged; made anew"):
+        arrays = artifact(tmp_path, "backbone", {}, make)
+    assert arrays["features"].tolist() == list(range(600)) and arrays["labels"].tolist() == [0, 1, 2]
+    assert artifact(tmp_path, "backbone", {}, lambda: pytest.fail("it was whole"))["labels"].tolist() == [0, 1, 2]
