@@ -72,8 +72,9 @@ def design(rows: pd.DataFrame) -> list[str]:
 
 
 def describe(filters: Mapping[str, Iterable]) -> str:
-    """``method = baseline, rho = 10 or 100``."""
-    return ", ".join(f"{name} = {' or '.join(map(str, values))}" for name, values in filters.items())
+    """``method = baseline, rho = 10 or 100``; what is to be empty is left out."""
+    named = {name: [str(value) for value in values if value not in ("", None)] for name, values in filters.items()}
+    return ", ".join(f"{name} = {' or '.join(values)}" for name, values in named.items() if values)
 
 
 def select(rows: pd.DataFrame, filters: Mapping[str, Iterable]) -> pd.DataFrame:

@@ -37,7 +37,8 @@ def summary(number: str, name: str, frame: pd.DataFrame) -> str:
         return f"Table {number}, {name}: not measured yet."
     counted = frame.drop_duplicates("key")
     updates, n = int(counted["iterations"].iloc[0]), counted["replicate"].nunique()
-    text = f"Table {number}, {name}: {len(counted)} networks, replicates: {n}, at most {updates:,} weight updates."
+    networks = f"{len(counted)} network{'s' * (len(counted) > 1)}"
+    text = f"Table {number}, {name}: {networks}, replicates: {n}, at most {updates:,} weight updates."
     if unjudged := study.unjudged(frame):
         return f"{text} {unjudged}. No claim is judged on them, and no order in the tables means anything."
     if n < 2:
