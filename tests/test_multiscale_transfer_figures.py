@@ -143,6 +143,26 @@ def test_averages_by_hand_are_the_effects_of_the_claims():
         assert set(found) == {f"{100 * effects[claim]:.2f}"}, what
 
 
+def test_gains_over_each_common_method_average_to_the_gain_over_all():
+    """What a mean over common methods hides: here undersampling alone is worse."""
+
+    def score(method, rho, network):
+        return 0.7 if method == "undersampling" else 0.9
+
+    frame = results(score, 2, ratios=ALL_RATIOS, datasets=BOTH, networks=("multiscale",))
+    table = numbers.gains(frame).set_index("reading").map(lambda text: round(float(text.split()[0].replace("−", "-"))))
+    assert list(table.index) == list(figures.READINGS)
+    assert (table["over undersampling"] == 20).all() and (table.drop(columns="over undersampling") == 0).all(axis=None)
+    found = verdicts_of(frame)
+    assert found.loc["gain-over-common", "verdict"] == "supported"
+    assert found.loc["gain-over-common", "effect"] == pytest.approx(0.2 / 5, abs=2e-3)
+    assert found.loc["gain-over-each", "verdict"] != "supported"
+    lacking = frame[(frame["method"] != "focal loss") | (frame["rho"] == 10)]
+    shown = numbers.gains(lacking).set_index("reading")
+    assert shown["over focal loss"].eq("not measured yet").all()
+    assert shown["over undersampling"].str.contains("n = 2").all()
+
+
 def test_no_average_over_ratios_that_an_arm_lacks():
     frame = results(as_the_paper_says, 2, ratios=ALL_RATIOS, datasets=BOTH, networks=("multiscale",))
     frame = frame[(frame["method"] != "focal loss") | (frame["rho"] == 10)]

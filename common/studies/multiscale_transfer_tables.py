@@ -65,6 +65,28 @@ def averages(frame: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def gains(frame: pd.DataFrame) -> pd.DataFrame:
+    """Each reading's gain over each common method: mean over both sets and all ratios, as `gain-over-common` has it.
+
+    Returns
+    -------
+    DataFrame
+        One row a reading, one column a common method; points of accuracy, 95% interval, n replicates, as text.
+    """
+    stated = next(claim for claim in claims.load(study.STEM) if claim.id == "gain-over-common")
+    asked = {}
+    for reading in READINGS:
+        for common in stated.against["method"]:
+            claim = _of(stated, reading, "")
+            requires = claim.requires | {"method": (reading, common)}
+            against = claim.against | {"method": (common,)}
+            asked[reading, common] = replace(claim, against=against, requires=requires)
+    found = claims.evaluate(list(asked.values()), frame, study).to_dict("records")
+    cells = pd.Series([_percent(row) for row in found], pd.MultiIndex.from_tuples(asked, names=["reading", "common"]))
+    wide = cells.unstack(sort=False).rename_axis(columns=None)
+    return wide.reset_index().rename(columns={name: f"over {name}" for name in stated.against["method"]})
+
+
 def _printed(published: pd.DataFrame) -> dict[str, str]:
     """The abstract's number of each claim."""
     values = {
