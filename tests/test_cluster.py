@@ -249,7 +249,8 @@ def test_a_killed_worker(dask, tmp_path, happened):
     dead, alive = dask.workers
     assert run_cells_while(dask, job, dead.kill).status == "done"
     by = [line.split()[1] for line in lines(log)]
-    assert len(by) == 10 and set(by) == {str(dead.pid), str(alive.pid)}
+    # A cell that was over before its worker died may run again, if the scheduler had not heard of its end.
+    assert len(by) in (10, 11) and set(by) == {str(dead.pid), str(alive.pid)}
     pd.testing.assert_frame_equal(measured(job.study), whole(tmp_path, numbers))
     happened(f"{by.count(str(dead.pid))} cells of the dead worker kept, {by.count(str(alive.pid))} run by the other")
 

@@ -20,7 +20,10 @@ SITUATIONS = {
     "allcnn": "train an All-CNN from scratch and choose how it classifies in the end",
     "vgg16": "train a VGG-16 and choose how it classifies in the end",
 }
-FIGURE = "How well each label is recognised, by imbalance (figures 4 and 5)."
+FIGURE = (
+    "How well each label is recognised by the network's own classifier (D) and by centres of its features (C, F; O in "
+    "front: after oversampled training), by imbalance (figures 4 and 5)."
+)
 MATTER = ("weight updates", "pre-training", "input of VGG-16", "learning rate after s recessions, as a factor")
 
 
