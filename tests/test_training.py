@@ -15,8 +15,8 @@ for _label in range(4):
     _row, _column = 8 * (_label // 2), 8 * (_label % 2)
     IMAGES[LABELS == _label, _row : _row + 8, _column : _column + 8] += 100
 SCHEDULE = training.Schedule().compressed(12)
-# Float sums in another order drift apart over the steps, the more where a maximum changes sides, and differently with where
-# arrays lie in memory: up to 5e-5 was seen. Another seed, order or mask moves parameters by more than 1e-3.
+# Float sums in another order drift apart over the steps, the more where a maximum changes sides, and differently with
+# where arrays lie in memory: up to 5e-5 was seen. Another seed, order or mask moves parameters by more than 1e-3.
 TOLERANCE = 2e-4
 
 
