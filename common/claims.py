@@ -170,12 +170,8 @@ def _replicates(rows: pd.DataFrame, requires: Mapping[str, tuple], notes: list[s
     others would outweigh them in the complete block.
     """
     matching.check(rows, requires)
-    lacking = {}
-    for replicate, one in rows.groupby("replicate"):
-        try:
-            matching.check(one, requires)
-        except NoData as reason:
-            lacking[replicate] = reason
+    told = {replicate: matching.lacks(one, requires) for replicate, one in rows.groupby("replicate")}
+    lacking = {replicate: reason for replicate, reason in told.items() if reason}
     if lacking:
         total, reason = rows["replicate"].nunique(), next(iter(lacking.values()))
         if len(lacking) == total:

@@ -26,30 +26,22 @@ def of(claim: Claim, cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def whole(claim: Claim, cells: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     """The cells of the groups that have all that is required: an average over other settings is another quantity."""
-    groups, lacking = of(claim, cells), _lacking(claim, cells)
+    groups = of(claim, cells)
+    lacking = _lacking(claim, groups)
     if len(lacking) == len(groups):
         raise NoData(next(iter(lacking.values())))
     notes += [f"left out: {name} ({reason})" for name, reason in lacking.items()]
     return cells.drop([row for name in lacking for row in groups[name].index])
 
 
-def _lacking(claim: Claim, cells: pd.DataFrame) -> dict[str, str]:
+def has_required(claim: Claim, settings: pd.DataFrame) -> bool:
+    """Whether all that is required is among these settings, and in each group."""
+    return not matching.lacks(settings, claim.requires) and not _lacking(claim, of(claim, settings))
+
+
+def _lacking(claim: Claim, groups: dict[str, pd.DataFrame]) -> dict[str, str]:
     """Groups that have not all that is required beside the values that make the groups, and why."""
     own = {column.removesuffix(matching.AGAINST) for column in claim.every or claim.some}
     requires = {name: values for name, values in claim.requires.items() if name not in own}
-    reasons = {}
-    for name, group in of(claim, cells).items():
-        try:
-            matching.check(group, requires)
-        except NoData as reason:
-            reasons[name] = str(reason)
-    return reasons
-
-
-def has_required(claim: Claim, settings: pd.DataFrame) -> bool:
-    """Whether all that is required is among these settings, and in each group."""
-    try:
-        matching.check(settings, claim.requires)
-    except NoData:
-        return False
-    return not _lacking(claim, settings)
+    told = {name: matching.lacks(group, requires) for name, group in groups.items()}
+    return {name: reason for name, reason in told.items() if reason}

@@ -165,16 +165,10 @@ def at_defaults(frame: pd.DataFrame, defaults: Mapping[str, object]) -> pd.Serie
     return usual
 
 
-def check(judged: pd.DataFrame, requires: Mapping[str, Iterable]) -> None:
-    """Every combination of the required values is in one of the arms judged.
-
-    Raises
-    ------
-    NoData
-        Naming the first combination that is not.
-    """
+def lacks(judged: pd.DataFrame, requires: Mapping[str, Iterable]) -> str:
+    """The first combination of the required values that is in neither arm of what is judged, in words, or ""."""
     if not requires:
-        return
+        return ""
     judged = judged[[column for column in judged if column.removesuffix(AGAINST) in requires]].drop_duplicates()
     other = [column.removesuffix(AGAINST) for column in judged if column.endswith(AGAINST)]
     partner = judged.drop(columns=other).rename(columns=lambda column: column.removesuffix(AGAINST))
@@ -184,7 +178,14 @@ def check(judged: pd.DataFrame, requires: Mapping[str, Iterable]) -> None:
         try:
             select(either, needed)
         except NoData:
-            raise NoData(f"nothing to judge with {describe(needed)}") from None
+            return f"nothing to judge with {describe(needed)}"
+    return ""
+
+
+def check(judged: pd.DataFrame, requires: Mapping[str, Iterable]) -> None:
+    """Raise `NoData` where what is judged `lacks` some of what is required."""
+    if lacking := lacks(judged, requires):
+        raise NoData(lacking)
 
 
 def extent(judged: pd.DataFrame, fixed: Iterable[str]) -> str:

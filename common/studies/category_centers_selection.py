@@ -45,13 +45,16 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _learning(frame: pd.DataFrame) -> pd.DataFrame:
-    """How far each schedule has got: columns of `SCHEDULE`, mean precision of D here (`reached`), there (`level`)."""
+    """How far each schedule has got: columns of `SCHEDULE`, mean precision of D here (`reached`), there (`level`), and
+    whether the network has `learned` its task."""
     paper = published("category_centers")
     paper = paper[(paper["metric"] == "mean_precision") & (paper["method"] == "D")]
     level = paper.groupby(["dataset", "network"])["comparable"].mean().rename("level").reset_index()
     own = frame[(frame["method"] == "D") & (frame["metric"] == "accuracy")]
-    reached = own.groupby(SCHEDULE)["value"].mean().rename("reached").reset_index()
-    return reached.merge(level, on=["dataset", "network"])
+    reached = (
+        own.groupby(SCHEDULE)["value"].mean().rename("reached").reset_index().merge(level, on=["dataset", "network"])
+    )
+    return reached.assign(learned=reached["reached"] > LEARNED * reached["level"])
 
 
 def judged(frame: pd.DataFrame) -> pd.DataFrame:
@@ -60,9 +63,7 @@ def judged(frame: pd.DataFrame) -> pd.DataFrame:
     A network that knows nothing yet says nothing about imbalance. The column `schedule` says how many of a schedule's
     networks the limit of updates ended and not the rule, for `remarks`.
     """
-    frame = frame.fillna({"epoch_scale": 0.0})
-    known = _learning(frame)
-    known = known.loc[known["reached"] > LEARNED * known["level"], SCHEDULE]
+    known = _learning(frame).query("learned")[SCHEDULE]
     ended = frame.drop_duplicates("key").groupby(SCHEDULE, dropna=False)["ended_by"]
     ended = ended.agg(lambda by: f"{(by == 'limit').sum()} of {len(by)}").rename("schedule").reset_index()
     return frame.drop(columns="schedule", errors="ignore").merge(known, on=SCHEDULE).merge(ended, on=SCHEDULE)
@@ -74,8 +75,7 @@ def unjudged(frame: pd.DataFrame) -> str:
         f"{NAMES[one.network]} on {named(one.dataset)} has not learned its task in {one.iterations:,.0f} updates"
         f"{f' with {one.count_scale:g} times the images' if one.count_scale != 1 else ''}: "
         f"its own classifier reaches {one.reached:.3f}, judged are networks above {LEARNED * one.level:.3f}"
-        for one in _learning(frame.fillna({"epoch_scale": 0.0})).itertuples()
-        if not one.reached > LEARNED * one.level
+        for one in _learning(frame).query("not learned").itertuples()
     ]
     return "; ".join(told)
 
