@@ -252,7 +252,7 @@ def golden_numbers() -> dict[str, float]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"network": "resnet"}, "network: 'resnet' is unknown; expected one of 'allcnn', 'vgg16'"),
+        ({"network": "resnet"}, "network: 'resnet' is unknown; there are allcnn, vgg16"),
         ({"plateau": "steps"}, "plateau: 'steps'"),
         ({"imbalances": ("A", "D")}, "imbalances: 'D' is unknown; there are A, B, C, own"),
         ({"samplers": ("smote",)}, "samplers: 'smote'"),

@@ -349,7 +349,7 @@ def test_deviations_follow_the_parameters():
         ({"per_class": -1}, "per_class: -1; expected at least 0"),
         ({"epochs": 0}, "epochs: 0; expected a positive number"),
         ({"alpha": 0.3}, r"alpha: 0.3; expected 0.25"),
-        ({"precision": "fp16"}, "precision: 'fp16'; expected fp32 or bf16"),
+        ({"precision": "fp16"}, "precision: 'fp16' is unknown; there are fp32, bf16"),
     ],
 )
 def test_bad_parameters_are_named(tmp_path, changes, message):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common import plateau, training
+from common import checks, plateau, training
 from common.errors import UserError
 from common.studies.category_centers_networks import PRETRAINING, PROTOCOLS
 
@@ -79,27 +79,10 @@ class Parameters:
 
     def validate(self) -> None:
         """Raise `UserError` for a value that cannot be run."""
-        choices = {
-            "network": tuple(PROTOCOLS),
-            "plateau": tuple(plateau.RULES),
-            "pretraining": PRETRAINING,
-            "precision": training.PRECISIONS,
-        }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                listed = ", ".join(map(repr, known))
-                raise UserError(f"{name}: {getattr(self, name)!r} is unknown; expected one of {listed}")
-        for name, known in {"imbalances": IMBALANCES, "samplers": SAMPLERS}.items():
-            for value in getattr(self, name):
-                if value not in known:
-                    raise UserError(f"{name}: {value!r} is unknown; there are {', '.join(known)}")
-        least = dict.fromkeys(("iterations", "patience", "width", "hidden", "replicates"), 1)
-        least |= dict.fromkeys(
-            ("image_size", "input_size", "batch_size", "first_replicate", "pretraining_iterations"), 0
-        )
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise UserError(f"{name}: {getattr(self, name)}; expected at least {bound}")
+        checks.known(self, network=PROTOCOLS, imbalances=IMBALANCES, samplers=SAMPLERS, plateau=plateau.RULES)
+        checks.known(self, pretraining=PRETRAINING, precision=training.PRECISIONS)
+        checks.at_least(self, iterations=1, patience=1, width=1, hidden=1, replicates=1, first_replicate=0)
+        checks.at_least(self, image_size=0, input_size=0, batch_size=0, pretraining_iterations=0)
         if not 0 < self.count_scale <= 1:
             raise UserError(f"count_scale: {self.count_scale!r}; expected a share of the counts, 0.1 for a tenth")
         if not 0 <= self.epoch_scale <= 1:

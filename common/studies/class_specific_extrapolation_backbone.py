@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from common import imbalance, training
+from common import checks, imbalance, training
 from common.cells import Cell as BaseCell
 from common.cells import Context
 from common.data import Images
@@ -271,19 +271,12 @@ def _train(backbone: Backbone, train: Images, test: Images, context: Context) ->
 
 def validate(parameters) -> None:
     """Raise `UserError` for a value of the backbone's parameters that cannot be run."""
-    least = {"majors": 2, "minors": 1, "held_out": 1, "width": 1, "hidden": 1, "epochs": 1, "batch_size": 1}
-    for name, smallest in {**least, "image_size": 0}.items():
-        if getattr(parameters, name) < smallest:
-            raise UserError(f"{name}: {getattr(parameters, name)}; expected at least {smallest}")
+    checks.at_least(parameters, majors=2, minors=1, held_out=1, width=1, hidden=1, epochs=1, batch_size=1, image_size=0)
+    checks.known(parameters, depth=DEPTHS, precision=training.PRECISIONS)
+    checks.positive(parameters, "learning_rate")
     if parameters.minors >= parameters.majors:
         raise UserError(
             f"minors: {parameters.minors}; expected fewer than majors ({parameters.majors}), or nothing is imbalanced"
         )
-    if parameters.depth not in DEPTHS:
-        raise UserError(f"depth: {parameters.depth}; expected one of {', '.join(map(str, DEPTHS))}")
     if not 0 <= parameters.dropout < 1:
         raise UserError(f"dropout: {parameters.dropout}; expected a rate of at least 0 and below 1")
-    if not parameters.learning_rate > 0:
-        raise UserError(f"learning_rate: {parameters.learning_rate}; expected a positive number")
-    if parameters.precision not in training.PRECISIONS:
-        raise UserError(f"precision: {parameters.precision!r}; expected one of {', '.join(training.PRECISIONS)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from common import checks
 from common.errors import UserError
 from common.studies import class_specific_extrapolation_backbone as backbones
 from common.studies.class_specific_extrapolation_backbone import Backbone
@@ -100,28 +101,19 @@ class Parameters:
     def validate(self) -> None:
         """Raise `UserError` for a value that cannot be run."""
         backbones.validate(self)
-        for name in self.samplers:
-            if name not in METHODS:
-                raise UserError(f"samplers: {name!r} is unknown; there are {', '.join(METHODS)}")
-        for name, least in {"replicates": 1, "first_replicate": 0, "iterations": 1, "head_epochs": 1}.items():
-            if getattr(self, name) < least:
-                raise UserError(f"{name}: {getattr(self, name)}; expected at least {least}")
+        checks.known(self, samplers=METHODS, pairing=("major", "minor"), distance=("boundary", "centre"))
+        checks.at_least(self, replicates=1, first_replicate=0, iterations=1, head_epochs=1)
+        checks.positive(self, "amount", "head_rate")
         if "smote" in self.samplers and self.minors < 2:
             raise UserError("minors: 1; SMOTE needs at least 2 images of a class; leave smote out of samplers")
         for size in self.ablation:
             if not 1 <= size < self.majors:
                 raise UserError(f"ablation: {size}; expected a size of at least 1 and below majors ({self.majors})")
-        for name in ("amount", "head_rate"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"{name}: {getattr(self, name)}; expected a positive number")
         for name in ("share", "p_max"):
             if not 0 < getattr(self, name) <= 1:
                 raise UserError(f"{name}: {getattr(self, name)}; expected above 0 and at most 1")
         if not 0 <= self.tau <= 1:
             raise UserError(f"tau: {self.tau}; expected an accuracy between 0 and 1")
-        for name, known in {"pairing": ("major", "minor"), "distance": ("boundary", "centre")}.items():
-            if getattr(self, name) not in known:
-                raise UserError(f"{name}: {getattr(self, name)!r}; expected one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)

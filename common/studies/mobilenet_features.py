@@ -14,7 +14,7 @@ from itertools import product
 
 import numpy as np
 
-from common import imbalance, mobilenet_weights
+from common import checks, imbalance, mobilenet_weights, training
 from common.cells import Cell as BaseCell
 from common.cells import Context, Result
 from common.errors import UserError
@@ -113,25 +113,13 @@ class Parameters:
 
     def validate(self) -> None:
         """Raise `UserError` for a value that cannot be run."""
-        for name in ("samplers", "image_samplers", "finetuned_samplers"):
-            for sampler in getattr(self, name):
-                if sampler not in SAMPLERS:
-                    raise UserError(f"{name}: {sampler!r} is unknown; there are {', '.join(SAMPLERS)}")
-        for variant in self.variants:
-            if variant not in VARIANTS:
-                raise UserError(f"variants: {variant!r} is unknown; there are {', '.join(VARIANTS)}")
-        for rho in self.rhos:
-            if not rho >= 1:
-                raise UserError(f"rhos: {rho!r} is no ratio of largest to smallest class; expected at least 1")
-        for name, least in {"replicates": 1, "first_replicate": 0, "per_class": 0}.items():
-            if getattr(self, name) < least:
-                raise UserError(f"{name}: {getattr(self, name)}; expected at least {least}")
-        if not self.epochs > 0:
-            raise UserError(f"epochs: {self.epochs!r}; expected a positive number")
+        checks.known(self, samplers=SAMPLERS, image_samplers=SAMPLERS, finetuned_samplers=SAMPLERS)
+        checks.known(self, variants=VARIANTS, precision=training.PRECISIONS)
+        checks.ratios(self, "rhos")
+        checks.at_least(self, replicates=1, first_replicate=0, per_class=0)
+        checks.positive(self, "epochs")
         if self.alpha not in (0.25, 0.5, 0.75, 1.0):
             raise UserError(f"alpha: {self.alpha!r}; expected 0.25, 0.5, 0.75 or 1, which Keras has")
-        if self.precision not in ("fp32", "bf16"):
-            raise UserError(f"precision: {self.precision!r}; expected fp32 or bf16")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from common import checks
 from common.errors import UserError
 from common.multiscale import POOLING
 from common.studies.multiscale_transfer_protocol import ARMS, kernels_of
@@ -95,37 +96,20 @@ class Parameters:
 
     def validate(self) -> None:
         """Raise `UserError` for a value that cannot be run."""
+        checks.known(self, arms=ARMS, pooling=POOLING, precision=PRECISIONS)
+        checks.ratios(self, "ratios", of="normal images to defects")
+        checks.at_least(self, replicates=1, first_replicate=0, folds=2, few=1, total=0, ensemble=1, pictures=0)
+        checks.at_least(self, width=1, stem=1, batch_size=1, iterations=2, source_iterations=1)
+        checks.at_least(self, image_size=0, source_size=0, weight_decay=0)
+        checks.positive(self, "learning_rate")
         for name in self.arms:
-            if name not in ARMS:
-                raise UserError(f"arms: {name!r} is unknown; there are {', '.join(ARMS)}")
             if self.pretrained and name.startswith(("one-stage", "scratch")):
                 raise UserError(
                     f"arms: {name!r} is no arm of its own with pretrained {self.pretrained!r}, where all start from "
                     "ImageNet; baseline and oversampling also give the rows of one stage"
                 )
-        for rho in self.ratios:
-            if not rho >= 1:
-                raise UserError(f"ratios: {rho!r} is no ratio of normal images to defects; expected at least 1")
         for name in self.networks:
             if name != "resnet10":
                 kernels_of(name)
             elif self.pretrained:
                 raise UserError("networks: 'resnet10' takes images, not maps of a pretrained trunk; leave one out")
-        ones = ("width", "stem", "batch_size", "ensemble", "source_iterations", "replicates")
-        least = dict.fromkeys(ones, 1) | {"iterations": 2, "folds": 2}
-        least |= dict.fromkeys(("image_size", "source_size", "total", "pictures", "first_replicate"), 0)
-        for name, smallest in least.items():
-            if getattr(self, name) < smallest:
-                raise UserError(f"{name}: {getattr(self, name)}; expected at least {smallest}")
-        for count in self.few:
-            if count < 1:
-                raise UserError(f"few: {count}; expected at least 1 defect")
-        if not self.learning_rate > 0 or not self.weight_decay >= 0:
-            raise UserError(
-                f"learning_rate {self.learning_rate}, weight_decay {self.weight_decay}: expected a positive rate, and "
-                "a decay of at least 0"
-            )
-        if self.pooling not in POOLING:
-            raise UserError(f"pooling: {self.pooling!r}; expected one of {', '.join(POOLING)}")
-        if self.precision not in PRECISIONS:
-            raise UserError(f"precision: {self.precision!r}; expected one of {', '.join(PRECISIONS)}")

@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 import torch
 
-from common import imbalance, networks, training
+from common import checks, imbalance, networks, training
 from common.cells import Cell as BaseCell
 from common.cells import Context, Result
 from common.errors import UserError
@@ -119,34 +119,14 @@ class Parameters:
 
     def validate(self) -> None:
         """Raise `UserError` for a value that cannot be run."""
-        for name in self.samplers:
-            if name not in SAMPLERS:
-                raise UserError(f"samplers: {name!r} is unknown; there are {', '.join(SAMPLERS)}")
-        for name in ("step_rhos", "linear_rhos", "reduced_to"):
-            for rho in getattr(self, name):
-                if not rho >= 1:
-                    raise UserError(f"{name}: {rho!r} is no ratio of largest to smallest class; expected at least 1")
+        checks.known(self, samplers=SAMPLERS, network=("", *PROTOCOLS), precision=training.PRECISIONS)
+        checks.ratios(self, "step_rhos", "linear_rhos", "reduced_to")
+        checks.at_least(self, replicates=1, first_replicate=0, repeats=1, iterations=1, width=1)
+        checks.at_least(self, per_class=0, convergence=0, image_size=0)
+        checks.positive(self, "learning_rates")
         for mu in self.step_mus:
             if not 0 < mu < 1:
                 raise UserError(f"step_mus: {mu!r} is no fraction of classes; expected between 0 and 1")
-        least_values = {
-            "replicates": 1,
-            "repeats": 1,
-            "iterations": 1,
-            "width": 1,
-            "first_replicate": 0,
-            "per_class": 0,
-        }
-        for name, least in {**least_values, "convergence": 0, "image_size": 0}.items():
-            if getattr(self, name) < least:
-                raise UserError(f"{name}: {getattr(self, name)}; expected at least {least}")
-        if self.network and self.network not in PROTOCOLS:
-            raise UserError(f"network: {self.network!r} is unknown; there are {', '.join(PROTOCOLS)}")
-        for rate in self.learning_rates:
-            if not rate > 0:
-                raise UserError(f"learning_rates: {rate!r}; expected positive numbers")
-        if self.precision not in training.PRECISIONS:
-            raise UserError(f"precision: {self.precision!r}; expected one of {', '.join(training.PRECISIONS)}")
 
 
 @dataclass(frozen=True)
