@@ -28,6 +28,8 @@ READINGS = ("two-stage balanced-natural", "two-stage natural-balanced", "related
 #: Arms of the figure over the ratio by row of panels, each beside the baseline; tables have all.
 DRAWN = {"common methods": COMMON, "proposed, by reading": (*READINGS, "one-stage natural")}
 STYLES = method_styles(dict.fromkeys(["baseline", *COMMON, *READINGS, "one-stage natural"]))
+#: What the arms start from, as titles name it.
+TRUNKS = {"imagenet": "ImageNet trunk", "own": "own trunk"}
 #: On the ImageNet trunk these are the networks of baseline and oversampling under another name.
 COPIES = ("one-stage natural", "one-stage balanced")
 #: What makes results comparable within a figure or table beside the data set, arm and network.
@@ -203,15 +205,14 @@ def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
 
 def settings(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """`main_rows` by name: every data set with the ImageNet trunk, and with a trunk of its own; only what there is."""
-    names = {"imagenet": "ImageNet trunk", "own": "own trunk"}
-    datasets = sorted(set(frame["dataset"])) if len(frame) else []
-    found = {f"{named(name)}, {names[trunk]}": main_rows(frame, name, trunk) for trunk in names for name in datasets}
-    return {name: rows for name, rows in found.items() if len(rows)}
+    return {
+        f"{named(rows['dataset'].iloc[0])}, {name}": rows for name, sets in by_trunk(frame).items() for rows in sets
+    }
 
 
 def by_trunk(frame: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
-    """The rows of `settings` by the name of the trunk, a data set each."""
-    trunks: dict[str, list[pd.DataFrame]] = {}
-    for name, rows in settings(frame).items():
-        trunks.setdefault(name.rpartition(", ")[2], []).append(rows)
-    return trunks
+    """`main_rows` by the name of the trunk, a data set each; only what there is."""
+    datasets = sorted(set(frame["dataset"])) if len(frame) else []
+    found = {name: [main_rows(frame, dataset, trunk) for dataset in datasets] for trunk, name in TRUNKS.items()}
+    measured = {name: [rows for rows in sets if len(rows)] for name, sets in found.items()}
+    return {name: sets for name, sets in measured.items() if sets}
