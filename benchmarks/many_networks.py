@@ -5,9 +5,11 @@
 
 Ways: a plain torch loop with a DataLoader, the same with the data in memory, that once per core, `torch.func.vmap`,
 Keras' `fit`, and `training.fit_many` as studies use it. Images are generated in the shape of MNIST and CIFAR-10, for
-speed does not depend on what they show. The device's ceiling is its rate of matrix products in bf16, measured in the
-same run. Writes benchmarks/results/many_networks_<cpu|cuda>.csv and .md; with --quick nothing is written, and the last
-line printed is JSON with `ratio_vs_loop` and `fraction_of_ceiling` of `fit_many`.
+speed does not depend on what they show. `fit_many` and the loop in memory are measured in fp32 and in bf16, so that
+what bf16 gains can be told from what the rest gains. The device's ceiling is its rate of matrix products in bf16,
+measured in the same run. Writes benchmarks/results/many_networks_<cpu|cuda>.csv and .md; with --quick nothing is
+written, and the last line printed is JSON with `ratio_vs_loop` and `fraction_of_ceiling` of `fit_many` in bf16, against
+the loop in fp32.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import os
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -99,15 +102,16 @@ def _rate(step, device: str, seconds: float) -> float:
     return count / (time.perf_counter() - started)
 
 
-def _plain(task: Task, device: str):
-    """What a tutorial writes: network, optimiser, and a function that trains on a batch."""
+def _plain(task: Task, device: str, precision: str = "fp32"):
+    """What a tutorial writes: network, optimiser, and a function that trains on a batch, with autocast for bf16."""
     import torch
 
     network = task.build(torch.Generator().manual_seed(0)).to(device)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.001, momentum=0.9, weight_decay=5e-4)
 
     def train(images, labels):
-        loss = torch.nn.functional.cross_entropy(network(images), labels)
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+            loss = torch.nn.functional.cross_entropy(network(images), labels)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -146,14 +150,14 @@ def data_loader(task: Task, device: str, k: int, seconds: float) -> float:
     return _rate(step, device, seconds)
 
 
-def in_memory(task: Task, device: str, k: int, seconds: float) -> float:
+def in_memory(task: Task, device: str, k: int, seconds: float, precision: str = "fp32") -> float:
     """The same loop on a tensor of all images."""
     import torch
 
     images, labels = task.images()
     images = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255).to(device)
     labels = torch.from_numpy(labels).to(device)
-    train = _plain(task, device)
+    train = _plain(task, device, precision)
 
     def step():
         batch = torch.randint(len(labels), (task.batch_size,), device=device)
@@ -178,11 +182,6 @@ def fit_many(task: Task, device: str, k: int, seconds: float, engine: str = "aut
 
     warm = per_second(2)
     return per_second(max(3, round(warm / k * seconds)))
-
-
-def vmap(task: Task, device: str, k: int, seconds: float) -> float:
-    """The stacked engine in fp32."""
-    return fit_many(task, device, k, seconds, engine="stacked", precision="fp32")
 
 
 def keras_fit(task: Task, device: str, k: int, seconds: float) -> float:
@@ -256,32 +255,39 @@ def measure(way, task: Task, device: str, k: int, seconds: float, processes: int
 
 
 def compare(task: Task, device: str, seconds: float, quick: bool) -> pd.DataFrame:
-    """One row a way: networks an hour, their ratio to the plain loop, and the share of the ceiling."""
+    """One row a way and precision: networks an hour, their ratio to the plain loop, and the share of the ceiling."""
     cores = len(os.sched_getaffinity(0)) if device == "cpu" else 1
     sweep = [1] if device == "cpu" else [1, 8, 64, 256]
-    plan = [(LOOP, data_loader, 1, 1), (MEMORY, in_memory, 1, 1)]
+    in_bf16 = partial(in_memory, precision="bf16")
+    plan = [(LOOP, "fp32", data_loader, 1, 1), (MEMORY, "fp32", in_memory, 1, 1)]
     if not quick:
-        plan += [(PER_CORE, in_memory, 1, cores)] if cores > 1 else []
+        plan += [(MEMORY, "bf16", in_bf16, 1, 1)]
+        if cores > 1:
+            plan += [(PER_CORE, "fp32", in_memory, 1, cores), (PER_CORE, "bf16", in_bf16, 1, cores)]
         # On a CPU eight All-CNN at once take minutes a step.
         on_cpu = [1, 8] if task == LENET else [1]
-        plan += [(VMAP, vmap, k, cores) for k in (sweep if device == "cuda" else on_cpu)]
-        plan += [(KERAS, keras_fit, 1, 1)]
-    plan += [(OURS, fit_many, k, cores) for k in sweep]
+        vmap = partial(fit_many, engine="stacked", precision="fp32")
+        plan += [(VMAP, "fp32", vmap, k, cores) for k in (sweep if device == "cuda" else on_cpu)]
+        plan += [(KERAS, "fp32", keras_fit, 1, 1)]
+        plan += [(OURS, "fp32", partial(fit_many, precision="fp32"), k, cores) for k in sweep]
+    plan += [(OURS, "bf16", fit_many, k, cores) for k in sweep]
     operations, top = task.operations(), measure(ceiling, task, device, 1, seconds / 2, cores)
     rows = []
-    for name, way, k, processes in plan:
+    for name, precision, way, k, processes in plan:
         try:
             rate = measure(way, task, device, k, seconds, processes)
         except ImportError as missing:
             print(f"{name}: left out, {missing}")
             continue
         rows.append({
-            "network": task.name, "way": name, "K": k, "processes": processes,
+            "network": task.name, "way": name, "precision": precision, "K": k, "processes": processes,
             "ms per iteration": 1000 / rate, "networks per hour": 3600 * rate / task.iterations,
             "GFLOP/s": rate * operations / 1e9, "ceiling GFLOP/s": top / 1e9,
             "fraction_of_ceiling": rate * operations / top,
         })  # fmt: skip
-        print(f"{task.name:8} {name:30} K={k:<4} {rows[-1]['networks per hour']:10.2f} networks/h", flush=True)
+        print(
+            f"{task.name:8} {name:30} {precision} K={k:<4} {rows[-1]['networks per hour']:10.2f} networks/h", flush=True
+        )
     table = pd.DataFrame(rows)
     table["ratio_vs_loop"] = table["networks per hour"] / table["networks per hour"].iloc[0]
     return table

@@ -78,13 +78,36 @@ class Augmentation:
             return images
         height, width = self.patch(images.shape)
         if self.pad:
-            images = functional.pad(images, (self.pad,) * 4)
+            images = self.padded(images)
         rows, columns = (torch.arange(side, device=images.device) for side in (height, width))
         rows = views[:, 0, None] + torch.where(views[:, 2, None] >= 2, height - 1 - rows, rows)
         columns = views[:, 1, None] + torch.where(views[:, 2, None] % 2 == 1, width - 1 - columns, columns)
         number = torch.arange(len(images), device=images.device)[:, None, None]
         # Indices on both sides of a slice put the slice last: the patches lie in memory with their channels last.
         return images[number, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+    def padded(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (n, channels, height, width) with `pad` rows and columns more on every side."""
+        return functional.pad(images, (self.pad,) * 4)
+
+
+@dataclass(frozen=True)
+class EdgeAugmentation(Augmentation):
+    """The same views, but what is added on every side repeats the image's outermost pixels instead of zeros.
+
+    A class of its own, because checkpoints are known by the fields of what decides a training: one more field in
+    `Augmentation` would void those of all studies. `border` tells the checkpoints of the two apart.
+    """
+
+    border: str = "edge"
+
+    def padded(self, images: torch.Tensor) -> torch.Tensor:
+        """Images with their edge repeated; by indices, for torch repeats edges of floats alone."""
+        rows, columns = (
+            torch.arange(-self.pad, side + self.pad, device=images.device).clamp(0, side - 1)
+            for side in images.shape[2:]
+        )
+        return images[:, :, rows][:, :, :, columns]
 
 
 def centred(images: torch.Tensor, crop: int) -> torch.Tensor:

@@ -37,7 +37,8 @@ class Result:
     """What running a cell gives.
 
     `rows` hold method, metric, value and whatever varies within the cell; `columns` what is the same for all its rows
-    beside the cell's own fields; `curves` hold method, curve, x and y.
+    beside the cell's own fields; `curves` hold method, curve, x and y. `held` are files that have served once the
+    result is in the store (`training.Fitted`).
     """
 
     cell: Cell
@@ -46,6 +47,7 @@ class Result:
     columns: dict = field(default_factory=dict)
     status: str = "ok"
     seconds: float = float("nan")
+    held: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

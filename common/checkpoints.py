@@ -1,7 +1,8 @@
 """Where a training stands, written down from time to time, so that a killed one goes on instead of starting again.
 
 A checkpoint's name is a digest of everything that decides the training's numbers; nothing else has to match. It is
-removed when the training ends.
+removed when the training ends. Where a caller asks for it, the end itself is then held in a file of its own, until what
+was made of it is in the store: see `training.fit_many`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 import time
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -17,6 +19,7 @@ import torch
 from common.atomic import replacing
 
 EVERY = 60.0  # seconds between two checkpoints: what a kill costs at most, beside the stretch it interrupts
+OLD = 30  # days after which nobody is taken to go on from a checkpoint; a training under way renews its own
 
 
 class Checkpoint:
@@ -27,21 +30,23 @@ class Checkpoint:
     folder : Path or None
         None keeps nothing.
     content : iterable
-        What decides the training: dataclasses, plain values, arrays, tensors and dicts of tensors.
+        What decides the training; see `digest`.
     """
 
     def __init__(self, folder: Path | None, content=()):
         self._path = None
         if folder is not None:
-            digest = hashlib.sha256(torch.__version__.encode())
-            for part in content:
-                _update(digest, part)
-            self._path = Path(folder) / f"{digest.hexdigest()[:24]}.pt"
+            self._path = Path(folder) / f"{digest(content)[:24]}.pt"
         self._last = time.monotonic()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What there is of it on the disk."""
+        return (self._path,) if self._path is not None and self._path.exists() else ()
 
     def load(self, device: torch.device) -> dict | None:
         """What was saved last, or None; a file that cannot be read counts as none, with a warning."""
-        if self._path is None or not self._path.exists():
+        if not self.files:
             return None
         try:
             return torch.load(self._path, map_location=device, weights_only=True)
@@ -69,6 +74,31 @@ class Checkpoint:
         """Remove it: the training has ended."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+
+
+def remove_old(folder: Path, days: float = OLD) -> int:
+    """Remove the checkpoints, whole or half written, that nobody has touched for so many days; how many there were.
+
+    By age alone: whose a checkpoint is cannot be told from its name, and many a killed run is gone on with.
+    """
+    before, removed = time.time() - 86_400 * days, 0
+    for pattern in ("*.pt", ".*.pt.*"):
+        for path in Path(folder).glob(pattern):
+            try:
+                if path.stat().st_mtime < before:
+                    path.unlink()
+                    removed += 1
+            except FileNotFoundError:  # its training has just ended
+                continue
+    return removed
+
+
+def digest(content: Iterable) -> str:
+    """Of dataclasses, plain values, arrays, tensors and dicts of tensors, and of torch's version."""
+    found = hashlib.sha256(torch.__version__.encode())
+    for part in content:
+        _update(found, part)
+    return found.hexdigest()
 
 
 def _update(digest, part) -> None:

@@ -52,6 +52,9 @@ class Claim:
         is that of the least favourable group, or the most favourable.
     test_share : float or None
         Replicates are folds that share images: Nadeau and Bengio's interval.
+    identity : bool
+        What is measured does not vary by chance, such as a number of parameters or what holds by algebra, so that equal
+        replicates decide. Of anything else fewer than six do not, for they may agree by chance.
     note : str
         Shown with the claim.
     changed : str
@@ -78,6 +81,7 @@ class Claim:
     every: tuple[str, ...] = ()
     some: tuple[str, ...] = ()
     test_share: float | None = None
+    identity: bool = False
     note: str = ""
     changed: str = ""
     headline: bool = False

@@ -9,7 +9,8 @@ interval is taken over replicates (`common.statistics`).
   shortened schedule says so, and a level from one gets none, for it is not what the paper measured.
 - Only complete replicates over common cells are averaged (`matching.complete_block`), and what a claim requires has to
   be among them (`matching.check`), in each group that is judged for itself; a group that lacks some of it is left out.
-- Diverged results are left out and counted in the note, yet a verdict may not rest on that (`common.divergence`).
+- Diverged results are left out of the effect shown and counted in the note, yet a verdict may not rest on that
+  (`common.divergence`).
 - The note ends with the settings that were judged.
 """
 
@@ -43,8 +44,9 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
     study_module : module or None
         Where ``claim_<name>`` functions are, and optionally NOT_DESIGN: columns the study adds that only record,
         Cell, for the defaults of fields that older results lack, ``remarks``: what a verdict on these settings has to
-        say, such as a shortened schedule that is not counted in iterations, ``levels``: why none is compared on them,
-        and ``unjudged``: why results that `judged` leaves out are not judged.
+        say, such as a shortened schedule that is not counted in iterations, ``caveats``: what it has to say of the
+        judged results of the claim's own arm, given the claim's metric and their rows of all metrics, ``levels``: why
+        none is compared on them, and ``unjudged``: why results that `judged` leaves out are not judged.
     full_iterations : dict or None
         Iterations of the paper's schedule by data set; None: the module's FULL_ITERATIONS.
 
@@ -101,29 +103,28 @@ def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> 
     own = claim.test.startswith(FUNCTION)
     if not own:
         cells = groups.whole(claim, cells, notes)
-    usable = cells[cells["value"].notna()]
+    usable, *bounds = divergence.readings(claim, cells)
     if usable.empty:
         raise NoData("all diverged")
     if own:
         usable = _replicates(usable, claim.requires, notes)
     elif alone:
         notes.append(f"{alone} without a partner left out")
-    enough = (lambda settings: groups.has_required(claim, settings)) if claim.requires else None
-    block, judged, note = matching.complete_block(usable, enough)
+    block, judged, note = _block(claim, usable)
     notes += [note] if note else []
     matching.check(judged, claim.requires)
     notes += module.remarks(judged) if hasattr(module, "remarks") else []
+    if hasattr(module, "caveats"):
+        notes += module.caveats(claim.metric, _of_own_arm(rows, judged, block.index))
     if own:
         complete = usable[usable["replicate"].isin(block.index)].merge(judged, on=list(judged))
-        effects = {"": _call(claim, complete, module)}
+        effects = [{"": _call(claim, complete, module)}]
     else:
-        # A group that divergence took some of it from is not judged either; `divergence.judged` says so.
-        kept = groups.whole(claim, judged, [])
-        effects = _effects(claim, block[kept.index], kept)
+        effects = [_effects(claim, block, judged), *(_effects(claim, *_block(claim, cells)[:2]) for cells in bounds)]
     shortened = _shortened(schedule, full)
     notes += shortened
-    found, verdict = decide(claim, effects, notes)
-    verdict = divergence.judged(claim, cells, effects, verdict, notes)
+    undecidable = divergence.undecidable(claim, cells, effects[0], notes)
+    found, verdict = decide(claim, effects, notes, undecidable)
     if found.n < 2:
         notes.append("one replicate; an interval needs two" if found.n else "no effect could be computed")
         verdict = verdict if found.n else Verdict.NO_DATA
@@ -139,8 +140,14 @@ def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> 
     return found, judged, verdict
 
 
+def _of_own_arm(rows: pd.DataFrame, judged: pd.DataFrame, replicates: pd.Index) -> pd.DataFrame:
+    """The rows of all metrics and classes that belong to the judged cells of the claim's own arm."""
+    cell = [column for column in rows if column in judged and column != "class_label"]
+    return rows[rows["replicate"].isin(replicates)].merge(judged[cell].drop_duplicates(), on=cell)
+
+
 def _compared(claim: Claim, rows: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame, int, pd.DataFrame | None]:
-    """On one schedule: a row per cell and replicate with what the claim is about and which side was lost.
+    """On one schedule: a row per cell and replicate with what the claim is about, and what lost sides could make of it.
 
     Also how many results have no partner, and the schedule. Diverged cells have a NaN.
     """
@@ -153,7 +160,8 @@ def _compared(claim: Claim, rows: pd.DataFrame, notes: list[str]) -> tuple[pd.Da
         if cells.empty:
             raise NoData(f"no pairs: the arms share no cell ({len(alone)} results without a partner)")
     else:
-        cells, alone = arms[0].assign(lost=-arms[0]["value"].isna().astype(int)), arms[0].iloc[:0]
+        value = arms[0]["value"]
+        cells, alone = arms[0].assign(least=value.fillna(0), most=value.fillna(1)), arms[0].iloc[:0]
     schedule, longer = coverage.one_schedule(cells)
     notes += longer
     for arm, filters in zip(arms, (claim.of, claim.against), strict=False):
@@ -161,6 +169,11 @@ def _compared(claim: Claim, rows: pd.DataFrame, notes: list[str]) -> tuple[pd.Da
         which = f" of {matching.describe(filters)}" if filters else ""
         notes += [f"{diverged} diverged{which} left out"] if diverged else []
     return coverage.at(cells, schedule), len(coverage.at(alone, schedule)), schedule
+
+
+def _block(claim: Claim, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """Complete replicates, the largest block that has all the claim requires (`matching.complete_block`)."""
+    return matching.complete_block(cells, (lambda s: groups.has_required(claim, s)) if claim.requires else None)
 
 
 def _replicates(rows: pd.DataFrame, requires: Mapping[str, tuple], notes: list[str]) -> pd.DataFrame:
@@ -188,7 +201,8 @@ def _call(claim: Claim, rows: pd.DataFrame, module) -> np.ndarray:
 
 
 def _effects(claim: Claim, block: pd.DataFrame, cells: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Effect per replicate, by name of the group judged for itself ("": all)."""
+    """Effect per replicate, by name of the group judged for itself ("": all); only groups with all that is required."""
+    cells = groups.whole(claim, cells, [])
     if claim.over and claim.over not in cells:
         raise NoData(f"the compared cells have no column {claim.over!r}")
     effects = {}

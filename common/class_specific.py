@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from common.boundary import pair_accuracy
 from common.errors import UserError
-from common.extrapolation import BiasedExtrapolation, closest_majors
+from common.extrapolation import BiasedExtrapolation, check_pairs, closest_majors
 
 FOLDS = 5
 
@@ -94,6 +94,7 @@ class ClassSpecificExtrapolation(BaseOverSampler):
         wanted = {label: amount for label, amount in self.sampling_strategy_.items() if amount > 0}
         dense = X.toarray() if sparse.issparse(X) else X
         biased.set_params(pairs=biased.pairs or closest_majors(dense, y, wanted))
+        check_pairs(biased.pairs, list(wanted), y)
         self.accuracy_ = self._accuracies(biased, X, y, list(wanted))
         amounts, without = dict(wanted), {}
         if self.tau is None:
@@ -103,19 +104,18 @@ class ClassSpecificExtrapolation(BaseOverSampler):
                 amounts[label] = round(amounts[label] * share)
         else:
             self.overlapped_ = [label for label in wanted if self.accuracy_[label] <= self.tau]
-            for label in set(wanted) - set(self.overlapped_):
-                without[label] = amounts.pop(label)
+            without = {label: amounts.pop(label) for label in wanted if label not in self.overlapped_}
         random = check_random_state(self.random_state)
         self.report_ = []
-        parts = [self._grown(biased, amounts, X, y, random)]
+        parts = [self._grown(biased, amounts, X, y, random, biased=True)]
         if self.separable == "random":
             unbiased = clone(biased).set_params(selection="random", target=0.5)
-            parts.append(self._grown(unbiased, without, X, y, random))
+            parts.append(self._grown(unbiased, without, X, y, random, biased=False))
         new, labels = zip(*parts, strict=True)
         stack = sparse.vstack if sparse.issparse(X) else np.concatenate
         return stack([X, *new]), np.concatenate([y, *labels])
 
-    def _grown(self, sampler: BiasedExtrapolation, amounts: Mapping, X, y, random):
+    def _grown(self, sampler: BiasedExtrapolation, amounts: Mapping, X, y, random, biased: bool):
         """New samples and their labels; amounts are what is added to each class."""
         amounts = {label: amount for label, amount in amounts.items() if amount > 0}
         if not amounts:
@@ -123,13 +123,15 @@ class ClassSpecificExtrapolation(BaseOverSampler):
         counts = {label: int((y == label).sum()) + amount for label, amount in amounts.items()}
         sampler.set_params(sampling_strategy=counts, random_state=random.randint(2**31 - 1))
         grown, labels = sampler.fit_resample(X, y)
-        self.report_ += [{**row, "biased": sampler.target != 0.5} for row in sampler.report_]
+        self.report_ += [{**row, "biased": biased} for row in sampler.report_]
         return grown[X.shape[0] :], labels[len(y) :]
 
     def _accuracies(self, sampler: BiasedExtrapolation, X, y, labels: list) -> dict:
         if self.accuracy is not None:
             if missing := [label for label in labels if label not in self.accuracy]:
                 raise UserError(f"accuracy: none for class {missing[0]}; expected one for each class to resample")
+            if wrong := [label for label in labels if not 0 <= self.accuracy[label] <= 1]:
+                raise UserError(f"accuracy: {self.accuracy[wrong[0]]} for class {wrong[0]}; expected between 0 and 1")
             return {label: self.accuracy[label] for label in labels}
         classes, codes = np.unique(y, return_inverse=True)
         folds = min(FOLDS, int(np.bincount(codes).min()))

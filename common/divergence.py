@@ -1,63 +1,70 @@
-"""What a verdict may rest on where networks diverged.
+"""What a verdict may rest on where networks diverged: not on leaving them out.
 
-Diverged results are left out, yet a verdict may not rest on leaving them out. A network that diverged where its
-partner did not counts as worse than any score. If that speaks against a claim of no difference or no harm
-(equivalence, not less, not greater), the claim is not supported; any other is undecided at best. If it speaks for a
-claim that the rest refutes, the verdict is undecided. Where it may speak either way (a trend, a flat or equal level,
-a function of the study, a metric of which more is not better) it counts as against. A group that divergence left
-empty is not judged, so `every` is not supported and `some` not refuted. What diverged on both sides of a pair says
-nothing, nor does a loss undo the one group that `some` needs. Where nothing is left there is no data.
+The effect shown is that of what did not diverge. A verdict has to be the same whatever the networks that diverged would
+have scored: each group is judged as it is, with what was lost at the worst score, and with it at the best, and decides
+only where all three agree (`verdicts.decide`). That needs a measure with a worst and a best (`SCORES`), and an effect
+that is a mean of it (`MEANS`). A group that lost some of anything else is undecided, and so is one of which nothing is
+left. What diverged on both sides of a pair says nothing of their difference and is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 import pandas as pd
 
 from common import groups
-from common.claim_file import ORDERS, Claim
-from common.verdicts import Verdict
+from common.claim_file import Claim
 
-#: Metrics of which more is better, so that a network that diverged is at their lower end.
+#: Metrics from 0, the worst, to 1, the best.
 SCORES = frozenset(
     "auc accuracy recall recall_few recall_many balanced_accuracy pr_auc pair_accuracy held_out_pair_accuracy "
-    "avacc cba mavg pointing_game".split()
+    "minor_recall train_accuracy avacc cba mavg pointing_game".split()
 )
-NO_HARM = ("not less", "not greater")
+MEANS = ("difference", "equivalence", "level")
 
 
-def judged(claim: Claim, cells: pd.DataFrame, effects: Mapping, verdict: Verdict, notes: list[str]) -> Verdict:
-    """The verdict once it is seen what divergence took away.
+def readings(claim: Claim, cells: pd.DataFrame) -> list[pd.DataFrame]:
+    """The cells without those that are lost, then, if there are any, with these at the worst and at the best.
 
     Parameters
     ----------
     claim : Claim
     cells : DataFrame
-        All cells compared, `value` NaN where a side diverged, and `lost` (`matching.pair`).
-    effects : mapping
-        The groups that were judged, by name.
-    verdict : Verdict
-        That of what did not diverge.
+        All cells compared: `value`, NaN where a side diverged, and `least` and `most` (`matching.pair`).
+    """
+    known = [cells[cells["value"].notna()]]
+    if _lost(cells).empty or not _bounded(claim):
+        return known
+    return known + [cells.assign(value=cells[bound]).dropna(subset="value") for bound in ("least", "most")]
+
+
+def undecidable(claim: Claim, cells: pd.DataFrame, shown: Collection[str], notes: list[str]) -> set[str]:
+    """Names of the groups that divergence left nothing of, or some of what has no worst and best.
+
+    Parameters
+    ----------
+    claim, cells
+        As in `readings`.
+    shown : collection of str
+        The groups of which something is left.
     notes : list of str
         What a reader should know is appended.
     """
-    lost = cells["lost"]
-    if claim.against and lost.any():
-        notes.append(f"diverged in {(lost != 0).sum()} cells whose partner did not")
-    ordered = claim.direction in ORDERS and claim.test in ("difference", "level") and claim.metric in SCORES
-    opposing = lost.eq(-1 if claim.direction in ("greater", "not less") else 1) if ordered else lost.ne(0)
-    favouring = lost.ne(0) & ~opposing
-    gone = sorted(set(groups.of(claim, cells[cells["value"].isna()])) - set(effects))
+    lost = _lost(cells)
+    if claim.against and len(lost):
+        notes.append(f"diverged in {len(lost)} cells whose partner did not")
+    gone = sorted(set(groups.of(claim, cells[cells["value"].isna()])) - set(shown))
     if gone:
         more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
         notes.append(f"not judged, for it diverged: {' / '.join(gone[:3])}{more}")
-    if opposing.any() and not claim.some:
-        if claim.test == "equivalence" or (ordered and claim.direction in NO_HARM):
-            return Verdict.NOT_SUPPORTED
-        verdict = Verdict.UNDECIDED if verdict is Verdict.SUPPORTED else verdict
-    if favouring.any() and not claim.every and verdict is Verdict.NOT_SUPPORTED:
-        return Verdict.UNDECIDED
-    if gone and verdict is (Verdict.NOT_SUPPORTED if claim.some else Verdict.SUPPORTED):
-        return Verdict.UNDECIDED
-    return verdict
+    return {*gone, *(groups.of(claim, lost) if len(lost) and not _bounded(claim) else ())}
+
+
+def _lost(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells that hang on a network that diverged while its partner, if it has one, did not."""
+    return cells[cells["value"].isna() & cells["least"].notna()]
+
+
+def _bounded(claim: Claim) -> bool:
+    return claim.metric in SCORES and claim.test in MEANS

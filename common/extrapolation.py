@@ -45,6 +45,15 @@ def closest_majors(X: np.ndarray, y: np.ndarray, minors) -> dict:
     return partners
 
 
+def check_pairs(pairs: Mapping, wanted: list, labels: np.ndarray) -> None:
+    """Raise `UserError` unless each class to resample has another class of the data as its major one."""
+    for label in wanted:
+        if label not in pairs:
+            raise UserError(f"pairs: no major class for class {label}; expected one for each class to resample")
+        if pairs[label] == label or pairs[label] not in labels:
+            raise UserError(f"pairs: {pairs[label]!r} for class {label}; expected another class of the data")
+
+
 class _PairSampler(BaseOverSampler):
     """What samplers have in common that make new samples class by class."""
 
@@ -151,8 +160,7 @@ class BiasedExtrapolation(_PairSampler):
 
     def _prepare(self, X, y, labels):
         self.pairs_ = self.pairs or closest_majors(X, y, labels)
-        if missing := [label for label in labels if label not in self.pairs_]:
-            raise UserError(f"pairs: no major class for class {missing[0]}; expected one for each class to resample")
+        check_pairs(self.pairs_, labels, y)
         estimator = LogisticRegression(max_iter=1000) if self.estimator is None else self.estimator
         self.estimator_ = clone(estimator).fit(X, y)
         self.report_ = []

@@ -33,15 +33,26 @@ def group_size(network: nn.Module, data: Resident, settings: Settings) -> int:
     UserError
         If IMBALANCE_GROUP is no positive whole number.
     """
-    if setting := os.environ.get(SETTING):
-        if not setting.isdecimal() or int(setting) < 1:
-            raise UserError(f"{SETTING}={setting!r}: expected how many networks to train in one go, such as 64")
-        return int(setting)
+    if size := asked():
+        return size
     try:
         one = bytes_of(network, data, settings)
     except torch.OutOfMemoryError:  # then its training says so, too
         return 1
     return max(1, int(SHARE * free_bytes(data.device) // one))
+
+
+def asked() -> int:
+    """IMBALANCE_GROUP, or 0 where it is not set; `UserError` if it is no positive whole number.
+
+    Also how many cells `study.Run` hands on at a time, where that is more than a study's GROUP.
+    """
+    setting = os.environ.get(SETTING)
+    if not setting:
+        return 0
+    if not setting.isdecimal() or int(setting) < 1:
+        raise UserError(f"{SETTING}={setting!r}: expected how many networks to train in one go, such as 64")
+    return int(setting)
 
 
 def free_bytes(device: torch.device) -> int:

@@ -178,7 +178,8 @@ def _dagm(folder: Path) -> Source:
         files.append((_inside(folder, fields[2], where), int(fields[1]), mask))
     listed = {path for path, _, _ in files}
     for name in sorted(os.listdir(folder)):
-        if name.lower().endswith(SUFFIXES) and str(folder / name) not in listed:
+        hidden = name.startswith(".")  # such as the ._0001.PNG that another system leaves beside 0001.PNG
+        if name.lower().endswith(SUFFIXES) and not hidden and str(folder / name) not in listed:
             raise UserError(f"{listing}: no line for {name}, an image of {folder}; add its label or remove it")
     return _source(OK_DEFECT, files, (str(listing),), masks=True)
 

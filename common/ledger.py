@@ -76,6 +76,33 @@ def ledger(found: list[Findings]) -> pd.DataFrame:
     return pd.concat([one.claims.astype(object) for one in found], ignore_index=True).infer_objects()
 
 
+def by_chance(claims: pd.DataFrame) -> str:
+    """How many verdicts may be wrong by chance alone, as a sentence; "" where no claim has an interval.
+
+    A verdict is wrong if its interval lies wholly on one side of a bound and the effect does not, so that one end of
+    the interval has missed; of an equivalence, too, only one end can. Several groups do not make it likelier: a claim
+    is wrong if all of them are, or if any one is at the level corrected for their number. Undecided claims count, for
+    their intervals might have missed as well.
+
+    Parameters
+    ----------
+    claims : DataFrame
+        As `ledger` returns it.
+    """
+    from common.verdicts import LEVEL
+
+    tried = claims[claims["low"].notna() & (claims["verdict"] != "no data")]
+    if tried.empty:
+        return ""
+    decided, chance = int((tried["verdict"] != "undecided").sum()), (1 - LEVEL) / 2
+    return (
+        f"Each claim is judged for itself; nothing is corrected for their number. If every effect lay exactly at the "
+        f"bound of its claim, each verdict would be wrong with a chance of at most {100 * chance:g}%, one end of "
+        f"a {100 * LEVEL:g}% interval: up to {chance * len(tried):.1f} of the {len(tried)} claims with an interval, of "
+        f"which {decided} {'is' if decided == 1 else 'are'} decided. Effects away from their bounds make it fewer."
+    )
+
+
 def measured(paper: Paper, results: Path) -> pd.DataFrame:
     """Rows of a paper's measured results that count; empty where there are none."""
     from common import study

@@ -28,7 +28,7 @@ def fit_alone(build, data: Resident, member: Member, k: int, settings: Settings)
     feed = Feed(member, schedule.batch_size, settings.augmentation, data.inputs.shape, len(dropouts))
     decay, points = schedule.decay().tolist(), loss_points(schedule.iterations)  # plain numbers, for checkpoints
     losses, total, diverged, t = [], torch.zeros((), device=device), False, 0
-    checkpoint = settings.checkpoint("loop", data, [member], network)
+    checkpoint = settings.checkpoint(data, member, network)
     earlier = checkpoint.load(device)
 
     def look() -> None:
@@ -44,7 +44,7 @@ def fit_alone(build, data: Resident, member: Member, k: int, settings: Settings)
     else:
         network.load_state_dict(earlier["network"])
         optimiser.load_state_dict(earlier["optimiser"])
-        settings.resume_observing(earlier["observed"])
+        settings.resume_observing(earlier["observed"], [k])
         rate, t, losses = earlier["rate"], earlier["t"], earlier["losses"]
         started -= earlier["seconds"]
         feed.skip(points, t)
@@ -78,17 +78,19 @@ def fit_alone(build, data: Resident, member: Member, k: int, settings: Settings)
                 {
                     "network": network.state_dict(),
                     "optimiser": optimiser.state_dict(),
-                    "observed": settings.observed(),
+                    "observed": settings.observed([k]),
                     "rate": rate,
                     "t": t,
                     "losses": losses,
                     "seconds": time.perf_counter() - started,
                 }
             )
-    checkpoint.clear()
     state = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
     seconds = time.perf_counter() - started
-    return Fitted(state, diverged, points[: len(losses)], np.array(losses), seconds, "loop", t)
+    fitted = Fitted(state, diverged, points[: len(losses)], np.array(losses), seconds, "loop", t)
+    settings.hold(k, fitted, seconds)
+    checkpoint.clear()
+    return fitted
 
 
 def _optimiser(network: nn.Module, rate: float, settings: Settings) -> torch.optim.Optimizer:

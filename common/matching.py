@@ -20,7 +20,7 @@ from common.errors import UserError
 #: imbalance. A column that starts with "seed" counts as recorded, too.
 RECORDED = frozenset(
     "key study version profile stand_in replicate run learning_rate n_train metric value status train_seconds device "
-    "engine code_version created lost".split()
+    "engine code_version created least most".split()
 )
 #: What may differ between the two sides of a pair even where a claim does not name it: they say what the arm is.
 ARM = frozenset({"method", "sampler", "prior"})
@@ -140,7 +140,8 @@ def pair(of: pd.DataFrame, against: pd.DataFrame, apart: Iterable[str]) -> tuple
     -------
     pairs : DataFrame
         Columns of `of`, the `apart` ones of `against` with `AGAINST` behind their names, `value` = of - against (NaN
-        where a side diverged) and `lost`: -1 where only `of` diverged, 1 where only `against` did, else 0.
+        where a side diverged), and what that would be at `least` and at `most` if one side that diverged had scored
+        anything from 0 to 1; NaN where both diverged, for then neither is better.
         Where one row has several partners, such as a reference that serves all ratios, each pair is a row.
     alone : DataFrame
         The usable rows of either arm that found no partner.
@@ -152,8 +153,14 @@ def pair(of: pd.DataFrame, against: pd.DataFrame, apart: Iterable[str]) -> tuple
     both = of.merge(right, on=match, how="outer", indicator="_side")
     paired = both.pop("_side") == "both"
     pairs, alone = both[paired], both[~paired & both[["value", other]].notna().any(axis=1)]
-    lost = pairs[other].isna().astype(int) - pairs["value"].isna().astype(int)
-    return pairs.assign(value=pairs["value"] - pairs[other], lost=lost).drop(columns=other), alone
+    left, right = pairs["value"], pairs[other]
+    both_lost = left.isna() & right.isna()
+    pairs = pairs.assign(
+        value=left - right,
+        least=(left.fillna(0) - right.fillna(1)).mask(both_lost),
+        most=(left.fillna(1) - right.fillna(0)).mask(both_lost),
+    )
+    return pairs.drop(columns=other), alone
 
 
 def at_defaults(frame: pd.DataFrame, defaults: Mapping[str, object]) -> pd.Series:

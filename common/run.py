@@ -93,12 +93,19 @@ def version() -> str:
 
 
 def clean() -> int:
-    """Remove what a run makes again: executed notebooks, demo pages, decoded data. Never the store or results."""
+    """Remove what a run makes again: executed notebooks, demo pages, decoded data. Never results.
+
+    Of the store only checkpoints that nothing has gone on from for a long time (`checkpoints.OLD`).
+    """
+    from common import checkpoints
+
     removed = []
     for folder in (jobs.reports_root() / "runs", jobs.reports_root() / "demo", paths.ROOT / ".cache"):
         if folder.is_dir():
             shutil.rmtree(folder)
             removed.append(shown(folder))
+    if old := checkpoints.remove_old(paths.store_root(None) / "checkpoints"):
+        removed.append(f"{old} checkpoint{'s' * (old > 1)} older than {checkpoints.OLD} days")
     print(f"removed {', '.join(removed)}" if removed else "nothing to remove")
     return 0
 

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from common import pages, verdict_tables
 from common.claim_words import caveats, how_tested
 from common.errors import UserError
-from common.ledger import Findings, findings, ledger, measured
+from common.ledger import Findings, by_chance, findings, ledger, measured
 from common.papers import PAPERS, Paper
 
 __all__ = ["ledger", "measured", "shared", "site", "stylesheet"]
@@ -198,7 +198,7 @@ def _write_ledger(reports: Path, claims: pd.DataFrame, demo: bool) -> None:
     totals = [(paper, _counts(claims.loc[claims["paper"] == paper.number, "verdict"])) for paper in PAPERS]
     script = (TEMPLATES / "site" / "ledger.js").read_text(encoding="utf-8")
     _write(
-        reports, "ledger.html", "Every claim and its verdict", demo, script=script, rows=rows,
+        reports, "ledger.html", "Every claim and its verdict", demo, script=script, rows=rows, chance=by_chance(claims),
         totals=[(paper, counts) for paper, counts in totals if counts], counts=_counts(claims["verdict"]),
         changes=verdict_tables.changes(claims),
     )  # fmt: skip

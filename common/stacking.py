@@ -15,16 +15,19 @@ import torch
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from common import dropout
+from common.checkpoints import Checkpoint
 from common.errors import UserError
 from common.footprint import group_size
 from common.optimisers import direction
-from common.training import Feed, Fitted, Resident, Settings, batch_loss, initialise, loss_points
+from common.training import Feed, Fitted, Member, Resident, Settings, batch_loss, initialise, loss_points
 
 PARTS = ("free", "buffers", "memory")
 
 
-def fit_groups(build, data: Resident, members: list, settings: Settings, size: int) -> list[Fitted]:
-    """Train the members in groups of at most `size` (0: as many as fit); see `training.fit_many`.
+def fit_groups(build, data: Resident, members: dict[int, Member], settings: Settings, size: int) -> dict[int, Fitted]:
+    """Train the members, by their numbers, in groups of at most `size` (0: as many as fit); see `training.fit_many`.
+
+    A group that a killed run was training is taken up as it was, whatever fits now.
 
     Raises
     ------
@@ -33,17 +36,25 @@ def fit_groups(build, data: Resident, members: list, settings: Settings, size: i
     """
     if not size:
         size = group_size(build(torch.Generator()).to(data.device), data, settings)
-    fitted = []
-    while len(fitted) < len(members):
-        part = members[len(fitted) : len(fitted) + size]
+    checkpoint_of = settings.checkpoints_of("stacked", data, members, build)
+    fitted, rest, most = {}, list(members), len(members)
+    while rest:
+        begun = (n for n in range(min(most, len(rest)), 0, -1) if checkpoint_of(rest[:n]).files)
+        part = rest[: next(begun, size)]
+        checkpoint, before = checkpoint_of(part), settings.observed(part)
         try:
-            fitted += fit_stacked(build, data, part, settings, len(fitted))
+            ended = fit_stacked(build, data, [members[k] for k in part], settings, part, checkpoint)
+            fitted |= dict(zip(part, ended, strict=True))
+            rest = rest[len(part) :]
         except torch.OutOfMemoryError as error:
             if len(part) == 1:
                 raise UserError(
                     f"out of memory on {data.device} with one network; use a smaller batch_size or width"
                 ) from error
-            size = len(part) // 2
+            # The smaller group begins at the beginning, and so does what is seen of it.
+            settings.resume_observing(before, part)
+            checkpoint.clear()
+            most = size = len(part) // 2
             warnings.warn(
                 f"{len(part)} networks do not fit into memory; {size} at a time", RuntimeWarning, stacklevel=3
             )
@@ -52,8 +63,10 @@ def fit_groups(build, data: Resident, members: list, settings: Settings, size: i
     return fitted
 
 
-def fit_stacked(build, data: Resident, members, settings: Settings, first: int = 0) -> list[Fitted]:
-    """Train all members together; `first` is the number of their first among those of `training.fit_many`.
+def fit_stacked(
+    build, data: Resident, members: list[Member], settings: Settings, numbers: list[int], checkpoint: Checkpoint
+) -> list[Fitted]:
+    """Train all members together; `numbers` are theirs among those of `training.fit_many`.
 
     Nothing in the loop waits for the device: losses stay there until a stretch of iterations has ended.
     """
@@ -108,21 +121,22 @@ def fit_stacked(build, data: Resident, members, settings: Settings, first: int =
                     continue
                 network.load_state_dict(state_of(k))
                 with torch.no_grad():
-                    factor = settings.on_point(first + k, t, network.eval())
+                    factor = settings.on_point(numbers[k], t, network.eval())
                 if factor is not None:
                     rates[k] *= factor
                 if factor == 0:
                     ended[k] = t, {name: value.cpu().clone() for name, value in state_of(k).items()}
 
-    checkpoint = settings.checkpoint("stacked", data, members, networks[0])
     earlier = checkpoint.load(device)
     if earlier is None:
         look()
     else:
         for kept, tensors in zip((free, buffers, memory), (earlier[part] for part in PARTS), strict=True):
             kept.update(tensors)
-        settings.resume_observing(earlier["observed"])
-        rates, t, curves, ended = (earlier[part] for part in ("rates", "t", "curves", "ended"))
+        settings.resume_observing(earlier["observed"], numbers)
+        rates, t, curves = (earlier[part] for part in ("rates", "t", "curves"))
+        for k, (done, state) in earlier["ended"].items():
+            ended[k] = done, {name: value.cpu() for name, value in state.items()}
         curves = [curve.cpu().numpy() for curve in curves]
         alive = np.isfinite(curves).all(axis=0)
         started -= earlier["seconds"]
@@ -162,7 +176,7 @@ def fit_stacked(build, data: Resident, members, settings: Settings, first: int =
             checkpoint.save(
                 {
                     **dict(zip(PARTS, (free, buffers, memory), strict=True)),
-                    "observed": settings.observed(),
+                    "observed": settings.observed(numbers),
                     "rates": rates,
                     "t": t,
                     "curves": [torch.from_numpy(curve) for curve in curves],
@@ -170,8 +184,7 @@ def fit_stacked(build, data: Resident, members, settings: Settings, first: int =
                     "seconds": time.perf_counter() - started,
                 }
             )
-    checkpoint.clear()
-    seconds = (time.perf_counter() - started) / len(members)
+    seconds = time.perf_counter() - started
     curves = np.array(curves).reshape(-1, len(members))
     fitted = []
     for k in range(len(members)):
@@ -184,5 +197,8 @@ def fit_stacked(build, data: Resident, members, settings: Settings, first: int =
             end = len(curves) if alive[k] else int(np.argmin(np.isfinite(curves[:, k]))) + 1
             done = int(points[end - 1])
         diverged = k not in ended and not alive[k]
-        fitted.append(Fitted(state, diverged, points[:end], curves[:end, k], seconds, "stacked", done))
+        one = Fitted(state, diverged, points[:end], curves[:end, k], seconds / len(members), "stacked", done)
+        settings.hold(numbers[k], one, seconds)
+        fitted.append(one)
+    checkpoint.clear()
     return fitted

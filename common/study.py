@@ -84,6 +84,7 @@ class Run:
     """
 
     def __init__(self, module, parameters: Mapping | None = None, options: Mapping | None = None, committed=None):
+        provenance.code_version()  # of the source as it is loaded, which may change before the first cell is kept
         self.module = module
         self.parameters = _construct(module.Parameters, parameters or {}, module.STEM)
         if hasattr(self.parameters, "validate"):
@@ -173,7 +174,11 @@ class Run:
             return
         if self.options.device == "cpu":
             pool.one_thread()  # the same numbers whether a cell runs here or in a process of its own
-        most = getattr(self.module, "GROUP", 256) if self.options.device == "cuda" else 1
+        most = 1
+        if self.options.device == "cuda":
+            from common import footprint
+
+            most = max(getattr(self.module, "GROUP", 256), footprint.asked())
         for part in in_time(cells, most, deadline):
             yield from self.module.run(list(filter(still_missing, part)), self.context)
 
@@ -193,6 +198,8 @@ class Run:
             "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         self.store.put(self.module.STEM, {"key": key, "common": common, "rows": result.rows, "curves": result.curves})
+        for file in result.held:
+            file.unlink(missing_ok=True)
 
     # -- what came out ------------------------------------------------------------------------------------------------
 

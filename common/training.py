@@ -7,8 +7,9 @@ member that diverges is recorded as such and changes nobody else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,13 +19,15 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from common import checkpoints
 from common.augmentation import Augmentation, centred
-from common.checkpoints import Checkpoint
+from common.checkpoints import Checkpoint, digest
 from common.errors import UserError
 from common.resident import Resident
 from common.schedules import POLICIES, Feed, Order, Schedule, loss_points  # noqa: F401 - some are used from here
 
 PRECISIONS = ("fp32", "bf16")
+ENGINES = ("loop", "stacked")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class Member:
 class Fitted:
     """A trained member: its state (on the CPU), whether it diverged, its training loss over time, seconds it took.
 
-    `iterations` is how many were done: fewer than the schedule's where it diverged or `on_point` ended it.
+    `iterations` is how many were done: fewer than the schedule's where it diverged or `on_point` ended it. `held` are
+    the files that hold this end; see `fit_many`.
     """
 
     state: dict[str, torch.Tensor]
@@ -77,6 +81,7 @@ class Fitted:
     seconds: float
     engine: str
     iterations: int
+    held: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,25 +95,57 @@ class Settings:
     on_point: Callable[[int, int, nn.Module], float | None] | None
     at: frozenset[int]
     checkpoints: Path | None
+    ends: tuple[Checkpoint, ...] = ()  # by member: where its end is held; empty: nowhere
 
-    def checkpoint(self, engine: str, data: Resident, members: list[Member], network: nn.Module) -> Checkpoint:
-        """Of a training of these members, known by all that decides it; the data by their labels and a sample."""
-        if self.checkpoints is None:
-            return Checkpoint(None)
+    def content(self, engine: str, data: Resident, network: nn.Module) -> list:
+        """All that decides a training beside its members; the data by their labels and a sample."""
         looks_at = (self.precision, self.trainable, self.augmentation, sorted(self.at), engine, repr(network))
-        sample = data.inputs[:: max(1, len(data) // 100)]
-        return Checkpoint(
-            self.checkpoints, [self.schedule, *looks_at, data.labels, sample, *members, network.state_dict()]
-        )
+        return [self.schedule, *looks_at, data.labels, data.inputs[:: max(1, len(data) // 100)]]
 
-    def observed(self) -> dict:
-        """What `on_point` has gathered so far."""
-        return self.on_point.state_dict() if self.at else {}
+    def checkpoint(self, data: Resident, member: Member, network: nn.Module) -> Checkpoint:
+        """Of a member that the loop trains, from this network on."""
+        return Checkpoint(self.checkpoints, [*self.content("loop", data, network), member, network.state_dict()])
 
-    def resume_observing(self, state: dict) -> None:
-        """Give `on_point` back what it had gathered."""
-        if self.at:
-            self.on_point.load_state_dict(state)
+    def checkpoints_of(
+        self, engine: str, data: Resident, members: Mapping[int, Member], build
+    ) -> Callable[[Sequence[int]], Checkpoint]:
+        """From some of the members' numbers to the checkpoint of their training together."""
+        if self.checkpoints is None:
+            return lambda numbers: Checkpoint(None)
+        fresh = build(torch.Generator().manual_seed(0))
+        shared = digest(self.content(engine, data, fresh))
+        # How a network is initialised is known by one of seed 0; where none is, `build` need not give the same twice.
+        own = digest([fresh.state_dict()])
+        each = {k: digest([member, own if member.initial is None else ""]) for k, member in members.items()}
+        return lambda numbers: Checkpoint(self.checkpoints, [shared, *(each[k] for k in numbers)])
+
+    def observed(self, members: Sequence[int]) -> dict:
+        """What `on_point` has gathered of these members so far; nothing where it gathers nothing."""
+        gathers = self.at and hasattr(self.on_point, "state_dict")
+        return deepcopy(self.on_point.state_dict(members)) if gathers else {}
+
+    def resume_observing(self, state: dict, members: Sequence[int]) -> None:
+        """Give `on_point` back what it had gathered of these members."""
+        if self.at and hasattr(self.on_point, "load_state_dict"):
+            self.on_point.load_state_dict(state, members)
+
+    def hold(self, k: int, fitted: Fitted, seconds: float) -> None:
+        """Write down how member `k` ended and what was seen of it, if its training, or its group's, took long."""
+        if not self.ends or seconds < checkpoints.EVERY:
+            return
+        end = {name: value for name, value in vars(fitted).items() if name != "held"}
+        end |= {name: torch.from_numpy(end[name]) for name in ("loss_at", "loss")}
+        self.ends[k].save({"fitted": end, "observed": self.observed([k])})
+        fitted.held = self.ends[k].files
+
+    def held(self, k: int) -> Fitted | None:
+        """How member `k` ended in an earlier run, if that is still held."""
+        earlier = self.ends[k].load(torch.device("cpu")) if self.ends else None
+        if earlier is None:
+            return None
+        self.resume_observing(earlier["observed"], [k])
+        curves = {name: earlier["fitted"][name].numpy() for name in ("loss_at", "loss")}
+        return Fitted(**{**earlier["fitted"], **curves}, held=self.ends[k].files)
 
     def is_free(self, name: str) -> bool:
         """Whether the parameter `name` is trained."""
@@ -145,6 +182,7 @@ def fit_many(
     on_point: Callable[[int, int, nn.Module], float | None] | None = None,
     at: Iterable[int] = (),
     checkpoints: Path | None = None,
+    hold: bool = False,
     group: int = 0,
 ) -> list[Fitted]:
     """Train every member for the schedule's iterations.
@@ -171,13 +209,20 @@ def fit_many(
     on_point : callable or None
         ``on_point(k, iteration, network)`` is called after each iteration in `at`, for every member k that has not
         diverged, with its network in eval mode: to look at, not to change or keep. The seconds it takes count. A number
-        that it returns multiplies the member's learning rate from then on; 0 ends the member's training.
+        that it returns multiplies the member's learning rate from then on; 0 ends the member's training. One that
+        gathers something needs ``state_dict(members)``, for what it has gathered of some members (numbers, lists,
+        tensors; in their order), and ``load_state_dict(state, members)``, which puts that in the place of what it has
+        of them: after a kill, and where a group that has begun does not fit into memory.
     at : iterable of int
         Numbers of finished iterations, 0 (before the first step) to the schedule's.
     checkpoints : Path or None
         Folder in which a training that takes minutes is written down, so that the same call goes on after a kill and
-        ends with the same numbers. An `on_point` that is used then needs `state_dict` and `load_state_dict` for
-        what it gathers (numbers, lists, tensors; by the number of the member where engine is loop).
+        ends with the same numbers. A group that was under way is found again if it begins with the same member,
+        however many would fit into memory now.
+    hold : bool
+        Whether the end of such a training stays there, too, for a caller that has more to do before it keeps what it
+        makes of it. A later call with the same member, in whatever company, takes it from there. The caller removes
+        the files `Fitted.held` when they have served.
     group : int
         At most so many members are stacked; 0: as many as fit into the device's memory, or IMBALANCE_GROUP. Where
         they do not fit after all, half as many are.
@@ -198,16 +243,24 @@ def fit_many(
     at = at if on_point else frozenset()
     if checkpoints is not None and at and not hasattr(on_point, "load_state_dict"):
         raise TypeError("on_point: expected state_dict and load_state_dict, which checkpoints need")
+    if engine not in ENGINES:
+        raise UserError(f"engine {engine!r}: expected auto, {' or '.join(ENGINES)}")
     settings = Settings(schedule, precision, trainable, augmentation, on_point, at, checkpoints)
+    if hold and checkpoints is not None:
+        # Both engines give the same, to float tolerance.
+        end_of = settings.checkpoints_of("any", data, dict(enumerate(members)), build)
+        settings = replace(settings, ends=tuple(end_of([k]) for k in range(len(members))))
+    fitted = {k: earlier for k in range(len(members)) if (earlier := settings.held(k)) is not None}
+    rest = {k: member for k, member in enumerate(members) if k not in fitted}
     if engine == "loop":
         from common.looping import fit_alone
 
-        return [fit_alone(build, data, member, k, settings) for k, member in enumerate(members)]
-    if engine == "stacked":
+        fitted |= {k: fit_alone(build, data, member, k, settings) for k, member in rest.items()}
+    elif rest:
         from common.stacking import fit_groups
 
-        return fit_groups(build, data, members, settings, group)
-    raise UserError(f"engine {engine!r}: expected auto, loop or stacked")
+        fitted |= fit_groups(build, data, rest, settings, group)
+    return [fitted[k] for k in range(len(members))]
 
 
 def initialise(build, member: Member) -> nn.Module:

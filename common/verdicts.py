@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -11,6 +11,8 @@ from common.claim_file import ORDERS, Claim
 from common.statistics import Interval, corrected_interval, interval
 
 LEVEL = 0.95
+SAME = 1e-9  # an interval narrower than this is that of one number, up to rounding
+ALIKE = 6  # equal replicates that are no chance: six throws of a fair coin are alike in 1 of 32 trials, five in 1 of 16
 
 
 class Verdict(StrEnum):
@@ -22,39 +24,64 @@ class Verdict(StrEnum):
     NO_DATA = "no data"
 
 
-def decide(claim: Claim, groups: Mapping[str, np.ndarray], notes: list[str]) -> tuple[Interval, Verdict]:
+def decide(
+    claim: Claim,
+    readings: Sequence[Mapping[str, np.ndarray]],
+    notes: list[str],
+    undecidable: Collection[str] = (),
+) -> tuple[Interval, Verdict]:
     """The interval to show and the verdict over all groups.
 
     Parameters
     ----------
     claim : Claim
-    groups : mapping
-        Effect per replicate, by name of the group judged for itself ("": all).
+    readings : sequence of mappings
+        Effect per replicate, by name of the group judged for itself ("": all). The first is shown; a group decides only
+        what it decides in all of them (`divergence.readings`).
     notes : list of str
         What a reader should know is appended.
+    undecidable : collection of str
+        Groups that were to be judged, but of which nothing can be said.
     """
-    strict = 1 - (1 - LEVEL) / len(groups)
-    found = {name: _interval(claim, effects, LEVEL) for name, effects in groups.items()}
-    holds = [_holds(claim, i) for i in found.values()]
-    surely = [_holds(claim, _interval(claim, effects, strict)) for effects in groups.values()]
-    if claim.some:
-        supported, refuted, pick = any(h is True for h in surely), all(h is False for h in holds), max
-    else:
-        supported, refuted, pick = all(h is True for h in holds), any(h is False for h in surely), min
+    shown = readings[0]
+    found = {name: _interval(claim, effects, LEVEL) for name, effects in shown.items()}
+    holds, surely, verdict = _judged(claim, readings, dict.fromkeys([*shown, *undecidable]), undecidable)
     # The group on which the verdict hangs: first by what its intervals say, then by its estimate. The stricter level
     # counts only where it decides, for the one group that supports `some` or refutes `every`.
     order, strictly = (False, None, True).index, bool(claim.some)
     rank = {
-        name: (order(h), order(s if h is strictly else None), _favour(claim, found[name].estimate))
-        for name, h, s in zip(found, holds, surely, strict=True)
+        name: (order(h := holds[name]), order(surely[name] if h is strictly else None), _favour(claim, one.estimate))
+        for name, one in found.items()
     }
-    name = pick(rank, key=rank.get)
-    verdict = Verdict.SUPPORTED if supported else Verdict.NOT_SUPPORTED if refuted else Verdict.UNDECIDED
+    name = (max if claim.some else min)(rank, key=rank.get)
     if name:
-        notes.append(f"{'most' if claim.some else 'least'} favourable of {len(groups)}: {name}")
-        if verdict is Verdict.UNDECIDED and _holds(claim, found[name]) is not None:
-            notes.append(f"undecided at the level corrected for {len(groups)} groups")
+        notes.append(f"{'most' if claim.some else 'least'} favourable of {len(found)}: {name}")
+    if verdict is Verdict.UNDECIDED:
+        alone = _judged(claim, readings[:1], shown)[-1]
+        if alone is not verdict:
+            notes.append(f"undecided because of what diverged: the rest alone would be {alone}")
+        elif found[name].n > 1 and _still(claim, found[name]):
+            notes.append(f"undecided because {found[name].n} equal replicates show nothing of chance")
+        elif name and holds[name] is not None:
+            notes.append(f"undecided at the level corrected for {len(holds)} groups")
     return found[name], verdict
+
+
+def _judged(claim: Claim, readings: Sequence[Mapping], names: Collection[str], undecidable: Collection[str] = ()):
+    """What each group says, at the plain level and at that corrected for their number, and the verdict over all."""
+
+    def answers(level: float) -> dict[str, bool | None]:
+        return {
+            name: None if name in undecidable else _holds(claim, [one.get(name) for one in readings], level)
+            for name in names
+        }
+
+    holds, surely = answers(LEVEL), answers(1 - (1 - LEVEL) / len(names))
+    if claim.some:
+        supported, refuted = any(h is True for h in surely.values()), all(h is False for h in holds.values())
+    else:
+        supported, refuted = all(h is True for h in holds.values()), any(h is False for h in surely.values())
+    return holds, surely, Verdict.SUPPORTED if supported else Verdict.NOT_SUPPORTED if refuted else Verdict.UNDECIDED
 
 
 def _interval(claim: Claim, effects: np.ndarray, level: float) -> Interval:
@@ -63,14 +90,25 @@ def _interval(claim: Claim, effects: np.ndarray, level: float) -> Interval:
     return corrected_interval(effects, claim.test_share, level)
 
 
-def _holds(claim: Claim, found: Interval) -> bool | None:
-    """Whether one interval is where the claim says; None if it does not decide."""
-    centre = claim.value or 0.0
+def _holds(claim: Claim, effects: Sequence[np.ndarray | None], level: float) -> bool | None:
+    """Whether what all readings span together is where the claim says; None if that does not decide."""
+    if any(one is None for one in effects):  # a group that is not whole in one of them
+        return None
+    spans = [_interval(claim, one, level) for one in effects]
+    if any(_still(claim, one) for one in spans):
+        return None
+    lows, highs = ([getattr(one, end) for one in spans] for end in ("low", "high"))
+    found, centre = Interval(spans[0].estimate, np.min(lows), np.max(highs), spans[0].n), claim.value or 0.0
     if claim.direction not in ORDERS:
         return found.within(claim.margin, centre)
     beyond = centre + (claim.margin if claim.direction in ("greater", "not greater") else -claim.margin)
     above = found.above(beyond)
     return above if above is None or claim.direction in ("greater", "not less") else not above
+
+
+def _still(claim: Claim, found: Interval) -> bool:
+    """Whether replicates are equal and too few for it: two that agree by chance would pass for certainty."""
+    return not claim.identity and found.n < ALIKE and found.high - found.low < SAME
 
 
 def _favour(claim: Claim, estimate: float) -> float:

@@ -5,6 +5,8 @@ import fcntl
 import multiprocessing
 import os
 import time
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -106,3 +108,26 @@ def test_a_damaged_artifact_is_made_anew(tmp_path, damage):
         arrays = artifact(tmp_path, "backbone", {}, make)
     assert arrays["features"].tolist() == list(range(600)) and arrays["labels"].tolist() == [0, 1, 2]
     assert artifact(tmp_path, "backbone", {}, lambda: pytest.fail("it was whole"))["labels"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("version", "made"), [(1, "before"), (2, "anew")])
+def test_features_belong_to_a_version_of_the_study(tmp_path, monkeypatch, version, made):
+    """What was made before the version was a field is found at version 1."""
+    from common import keras_features, mobilenet_weights
+    from common.studies import mobilenet_features as study
+    from common.studies import mobilenet_features_svm as svm
+
+    both = [SimpleNamespace(fingerprint="f", images=np.zeros((2, 3)))] * 2
+    context = SimpleNamespace(
+        options=SimpleNamespace(device="cpu"), data=lambda *_: both, artifact=partial(artifact, tmp_path)
+    )
+    monkeypatch.setattr(study, "weights_of", lambda *_: {})
+    monkeypatch.setattr(mobilenet_weights, "digest", lambda _: "d")
+    monkeypatch.setattr(keras_features, "extract", lambda images, *_, **__: images)
+    monkeypatch.setattr(keras_features, "engine", lambda _: "anew")
+    cell = study.Cell("shapes", 0)
+    fields = {"data": "f", "weights": "d", "layer": cell.layer, "pooled": False, "images": "all"}
+    arrays = {"features": np.ones((2, 3)), "extractor": np.array("before")}
+    artifact(tmp_path, "mobilenet_features", fields, lambda: arrays)
+    monkeypatch.setattr(study, "VERSION", version)
+    assert svm.features(cell, context, np.arange(2), np.arange(2))[2] == made

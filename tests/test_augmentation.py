@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from common import networks, training
-from common.augmentation import Augmentation, centred
+from common.augmentation import Augmentation, EdgeAugmentation, centred
+from common.checkpoints import Checkpoint
 from common.errors import UserError
 
 RANDOM = np.random.default_rng(0)
@@ -37,6 +38,32 @@ def test_a_patch_is_the_part_of_the_padded_image(dtype):
     assert torch.equal(patches[0], padded[0, :, 0:4, 3:7])
     assert torch.equal(patches[1], padded[1, :, 2:6, 1:5].flip(-1))
     assert patches.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_the_edge_is_repeated_and_nothing_black_enters(dtype):
+    images = torch.arange(1, 1 + 2 * 3 * 5 * 6).reshape(2, 3, 5, 6).to(dtype)
+    edge, black = (kind(crop=5, mirror=True, pad=2) for kind in (EdgeAugmentation, Augmentation))
+    views = torch.tensor([[0, 0, 0], [4, 5, 1]])
+    padded = torch.nn.functional.pad(images.float(), (2, 2, 2, 2), mode="replicate").to(dtype)
+    patches = edge.cut(images, views)
+    assert torch.equal(patches[0], padded[0, :, 0:5, 0:5])
+    assert torch.equal(patches[1], padded[1, :, 4:9, 5:10].flip(-1))
+    assert patches.min() > 0 and (black.cut(images, views) == 0).any() and patches.dtype == dtype
+    # In the middle both see the same, and both draw the same views.
+    middle = torch.tensor([[2, 2, 0], [2, 3, 1]])
+    assert torch.equal(edge.cut(images, middle), black.cut(images, middle))
+    drawn = [kind.take(np.random.default_rng(0), 50, images.shape) for kind in (edge, black)]
+    assert np.array_equal(*drawn)
+    unpadded = EdgeAugmentation(crop=5, mirror=True), Augmentation(crop=5, mirror=True)
+    assert torch.equal(*(kind.cut(images, torch.tensor([[0, 1, 1], [0, 0, 0]])) for kind in unpadded))
+
+
+def test_checkpoints_tell_the_borders_apart_and_know_those_at_hand(tmp_path):
+    """The digest of what has no edge to repeat is that from before there was a choice: of four fields."""
+    assert list(Augmentation.__dataclass_fields__) == ["crop", "mirror", "pad", "flip"]
+    black, edge = (Checkpoint(tmp_path, [kind(crop=16, pad=1)])._path for kind in (Augmentation, EdgeAugmentation))
+    assert black != edge
 
 
 def test_every_position_and_both_sides_are_as_likely():

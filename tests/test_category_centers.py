@@ -3,19 +3,21 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from common import plateau, study
+from common import checkpoints, plateau, study, training
 from common.centers import CategoryCenters
 from common.errors import UserError
 from common.published_numbers import published
 from common.studies import category_centers as paper
 from common.studies import category_centers_networks as networks
 from common.studies import category_centers_selection as selection
+from common.studies import category_centers_training as centers_training
 
 GOLDEN = Path(__file__).parent / "golden" / "category_centers.json"
 TINY = {"iterations": 18, "width": 4}
@@ -204,6 +206,56 @@ def test_a_group_gives_what_single_cells_give(tmp_path):
         assert alone.rows == together[cell].rows
 
 
+def test_a_kill_while_cells_are_evaluated_costs_no_training(tmp_path, monkeypatch):
+    """Networks that are trained together are evaluated one by one afterwards."""
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    uninterrupted, run = make(tmp_path / "other", samplers=("none", "oversampling")), make(tmp_path)
+    uninterrupted.execute()
+    names = {cell: key for key, cell in run.keys.items()}
+    results = paper.run(run.cells, run.context)
+    first = next(results)
+    run.keep(names[first.cell], first)
+    results.close()
+    assert len(list(run.context.checkpoints.glob("*.pt"))) == 1  # of the second, which nobody has evaluated
+
+    def begun(*_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(training.Resident, "gather", only_in_evaluation(begun))
+    assert make(tmp_path).execute().new == 1
+    assert not list(run.context.checkpoints.glob("*.pt"))
+    columns = ["key", "method", "variant", "metric", "class_label", "value"]
+    frames = [one.frame().sort_values(columns, ignore_index=True)[columns] for one in (uninterrupted, make(tmp_path))]
+    assert frames[0].equals(frames[1])
+    curves = [
+        one.curves().sort_values(["key", "curve", "x"], ignore_index=True) for one in (uninterrupted, make(tmp_path))
+    ]
+    assert curves[0].equals(curves[1])
+
+
+def only_in_evaluation(otherwise, original=training.Resident.gather):
+    """`Resident.gather` that refuses what trains."""
+    return lambda *arguments: otherwise() if torch.is_grad_enabled() else original(*arguments)
+
+
+def test_a_course_takes_what_it_is_given_in_the_place_of_what_it_has():
+    group = SimpleNamespace(
+        shared=SimpleNamespace(plateau="halving", patience=8), schedule=SimpleNamespace(learning_rate=0.1)
+    )
+    course = centers_training._Course(group, [np.arange(3)] * 2, epoch=5)
+    for k, accuracies in enumerate(([0.3, 0.5], [0.6, 0.2])):
+        for accuracy in accuracies:
+            course._after(k, accuracy)
+    kept = course.state_dict([1])
+    course._after(1, 0.1)
+    course.load_state_dict({"accuracy": [list(kept["accuracy"][0][:2])]}, [1])
+    assert course.accuracy[1] == [0.6, 0.2] and course.rules[1].count == 1 and course.rate[1] == [0.1, 0.1, 0.05]
+    assert course.accuracy[0] == [0.3, 0.5] and course.rules[0].count == 0
+    # What was written before members were named: of one member, by the loop.
+    course.load_state_dict({"accuracy": [[0.7]]}, [0])
+    assert course.accuracy[0] == [0.7]
+
+
 def test_divergence_is_recorded(tmp_path, monkeypatch):
     original = networks.schedule
     monkeypatch.setattr(networks, "schedule", lambda cell: dataclasses.replace(original(cell), learning_rate=1e20))
@@ -261,6 +313,7 @@ def golden_numbers() -> dict[str, float]:
         ({"precision": "fp16"}, "precision: 'fp16'"),
         ({"pretraining": "imagenet"}, "pretraining: 'imagenet' is for vgg16"),
         ({"network": "vgg16", "pretraining": "imagenet", "batch_norm": True}, "without batch_norm"),
+        ({"network": "vgg16", "pretrained": "0123456789abcdef"}, "pretrained: '0123456789abcdef' with pretraining ''"),
         ({"network": "vgg16", "pretraining": "tiny_imagenet"}, "pretraining_iterations: 0 with pretraining"),
         ({"input_size": 64}, "input_size: 64 for allcnn"),
         ({"count_scale": 1.0}, "class '0' has 134 images; imbalance A takes 400 to train and 100 to validate"),

@@ -1,5 +1,8 @@
 """The networks of paper 1, the layers that are read off them, their sizes and their pre-training."""
 
+import dataclasses
+import hashlib
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -101,7 +104,8 @@ def weights(tmp_path):
 def test_imagenet_weights_find_their_places(weights):
     path, theirs = weights
     context = Context(Options(weights=str(path)))
-    cell = paper.Cell("shapes", 0, network="vgg16", hidden=8, pretraining="imagenet")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[: pretraining.DIGITS]
+    cell = paper.Cell("shapes", 0, network="vgg16", hidden=8, pretraining="imagenet", pretrained=digest)
     network = built(cell)
     missing, unexpected = network.load_state_dict(pretraining.pretrained(cell, context), strict=False)
     assert not unexpected and {name.split(".")[1] for name in missing} == {"fc6", "fc7", "head"}
@@ -116,12 +120,27 @@ def test_pre_training_gives_all_but_the_last_layer():
     source = Images("tiny", "train", random.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8),
                     np.arange(12) % 4, tuple("abcd"), "f")  # fmt: skip
     state = pretraining._pretrain(
-        paper.Cell("cifar10", 0, network="vgg16", hidden=8, pretraining_iterations=1), source, "cpu"
+        paper.Cell("cifar10", 0, network="vgg16", hidden=8, pretraining_iterations=1), source, Context(Options())
     )
     network = built(VGG_CELL)
     missing, unexpected = network.load_state_dict({n: torch.from_numpy(v) for n, v in state.items()}, strict=False)
     assert not unexpected and set(missing) == {"network.head.weight", "network.head.bias"}
     assert network.mean.flatten().numpy() == pytest.approx((source.images / 256).mean((0, 1, 2)))
+
+
+@pytest.mark.parametrize(("version", "found"), [(1, True), (2, False)])
+def test_a_backbone_belongs_to_a_version_of_the_study(tmp_path, monkeypatch, version, found):
+    """What was made before the version was a field is found at version 1."""
+    cell = paper.Cell("shapes", 0, network="vgg16", pretraining="tiny_imagenet", pretraining_iterations=5)
+    context = Context(Options(store=str(tmp_path)))
+    monkeypatch.setattr(pretraining, "pretraining_images", lambda *_: SimpleNamespace(fingerprint="f"))
+    monkeypatch.setattr(pretraining, "_size", lambda *_: 32)
+    monkeypatch.setattr(pretraining, "_pretrain", lambda *_: {"new": np.zeros(1)})
+    fields = {"hidden": 4096, "batch_norm": False, "pretraining_iterations": 5, "precision": "fp32"}
+    fields |= {"size": 32, "data": "f"}
+    context.artifact("category_centers-vgg16", fields, lambda: {"old": np.zeros(1)})
+    monkeypatch.setattr(paper, "VERSION", version)
+    assert list(pretraining.pretrained(cell, context)) == ["old" if found else "new"]
 
 
 @pytest.mark.parametrize(
@@ -136,6 +155,30 @@ def test_wrong_weights_are_named(tmp_path, content, message):
         torch.save(content, path)
     with pytest.raises(UserError, match=message):
         pretraining.imagenet_state(str(path), True, 32, 8)
+
+
+def test_other_weights_than_were_asked_for_are_refused(weights):
+    """The key of a cell says which; torchvision's own have no need to be named."""
+    path, _ = weights
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[: pretraining.DIGITS]
+    for asked, meant in (
+        ("", "not that of torchvision's own file, 397923af"),
+        (digest[:4], f"not {digest[:4]}"),
+    ):
+        with pytest.raises(UserError, match=f"their digest is {digest}, {meant}; to use them set pretrained={digest}"):
+            pretraining.imagenet_state(str(path), True, 32, 8, asked)
+    with pytest.raises(UserError, match=r"pretrained: .* is the digest of a file; name that with --weights"):
+        pretraining._check_digest("", digest)
+    pretraining._check_digest("", "")  # what torchvision has downloaded it has checked
+
+
+def test_weights_of_ones_own_make_other_cells():
+    plain = paper.Cell("cifar10", 0, network="vgg16", pretraining="imagenet")
+    keys = [cell.key(paper.STEM, 1, "f") for cell in (plain, dataclasses.replace(plain, pretrained="0123456789abcdef"))]
+    # What it was before there was the field.
+    known = {"study": paper.STEM, "version": 1, "data": "f"}
+    known["cell"] = {"dataset": "cifar10", "replicate": 0, "network": "vgg16", "pretraining": "imagenet"}
+    assert keys[0] == hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:24] != keys[1]
 
 
 def test_nothing_is_downloaded_offline():

@@ -1,5 +1,8 @@
 """Checkpoints: a training killed at any moment goes on from the last one and ends with the same numbers."""
 
+import os
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -31,19 +34,19 @@ class Recorder:
         self.seen.setdefault(k, []).append((iteration, total))
         return 0 if (k, iteration) == (1, 40) else 0.9
 
-    def state_dict(self):
-        return {"seen": self.seen}
+    def state_dict(self, members):
+        return {"seen": [self.seen.get(k, []) for k in members]}
 
-    def load_state_dict(self, state):
-        self.seen = {k: [tuple(pair) for pair in pairs] for k, pairs in state["seen"].items()}
+    def load_state_dict(self, state, members):
+        self.seen |= {k: [tuple(pair) for pair in pairs] for k, pairs in zip(members, state["seen"], strict=True)}
 
 
 def build(generator):
     return networks.caffe_xavier_(networks.AllCNNBatchNorm(3, width=4), generator)
 
 
-def fit(folder, recorder, engine, schedule=SCHEDULE, **changes):
-    members = [training.Member(np.arange(60), k, 10 + k, seed_dropout=20 + k, seed_augmentation=k) for k in range(2)]
+def fit(folder, recorder, engine, schedule=SCHEDULE, numbers=range(2), **changes):
+    members = [training.Member(np.arange(60), k, 10 + k, seed_dropout=20 + k, seed_augmentation=k) for k in numbers]
     return training.fit_many(
         build, training.Resident(IMAGES, LABELS), members, schedule, engine=engine, augmentation=Augmentation(crop=16),
         on_point=recorder, at=range(0, 61, 5), checkpoints=folder, **changes,
@@ -111,6 +114,97 @@ def test_an_observer_that_cannot_be_resumed_is_refused(tmp_path):
         fit(tmp_path, lambda k, t, network: None, "loop")
 
 
-def test_quick_trainings_write_nothing(tmp_path):
-    fit(tmp_path, Recorder(), "loop")
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("engine", ENGINES)
+def test_quick_trainings_write_nothing(tmp_path, engine):
+    (one, _) = fit(tmp_path, Recorder(), engine, hold=True)
+    assert not list(tmp_path.iterdir()) and one.held == ()
+
+
+# -- groups, and what has ended ----------------------------------------------------------------------------------------
+
+
+class Counter(Recorder):
+    """Is killed at iteration 30 of one member, and counts looks by member; ends nobody."""
+
+    def __init__(self, kill=None):
+        super().__init__()
+        self.kill, self.looks = kill, []
+
+    def __call__(self, k, iteration, network):
+        if (k, iteration) == (self.kill, 30):
+            raise Killed
+        self.looks.append((k, iteration))
+        super().__call__(k, iteration, network)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_had_ended_before_a_kill_is_not_trained_again(tmp_path, often, engine):
+    """Two groups of two; by the loop, four members one after the other."""
+    uninterrupted = Counter()
+    expected = fit(None, uninterrupted, engine, numbers=range(4), group=2)
+    with pytest.raises(Killed):
+        fit(tmp_path, Counter(kill=2), engine, numbers=range(4), group=2, hold=True)
+    recorder = Counter()
+    resumed = fit(tmp_path, recorder, engine, numbers=range(4), group=2, hold=True)
+    assert min(recorder.looks) == (2, 30)  # member 2 goes on from there
+    assert all(equal(a, b) for a, b in zip(resumed, expected, strict=True))
+    assert recorder.seen == uninterrupted.seen
+    assert [a.loss_at.tolist() for a in resumed] == [b.loss_at.tolist() for b in expected]
+    assert sorted(file for one in resumed for file in one.held) == sorted(tmp_path.glob("*.pt"))
+    for file in (file for one in resumed for file in one.held):
+        file.unlink()
+
+
+def test_what_has_ended_is_found_in_other_company_and_by_the_other_engine(tmp_path, often):
+    earlier = fit(tmp_path, Counter(), "stacked", numbers=range(3), hold=True)
+    recorder = Counter()
+    later = fit(tmp_path, recorder, "loop", numbers=[5, 2], hold=True)
+    assert equal(later[1], earlier[2]) and {k for k, _ in recorder.looks} == {0}
+    assert [t for t, _ in recorder.seen[1]] == list(
+        range(0, 61, 5)
+    )  # what was seen of it is there under its new number
+    other = Counter()
+    fit(tmp_path, other, "stacked", numbers=[2], hold=True, precision="bf16")
+    assert other.looks
+
+
+@pytest.mark.parametrize(("before", "after"), [(4, 3), (3, 4), (2, 6)])
+def test_a_group_is_found_whatever_fits_into_memory_now(tmp_path, often, before, after):
+    with pytest.raises(Killed):
+        fit(tmp_path, Counter(kill=0), "stacked", numbers=range(6), group=before)
+    recorder = Counter()
+    fit(tmp_path, recorder, "stacked", numbers=range(6), group=after)
+    assert [t for k, t in recorder.looks if k < before] == [t for t in range(30, 61, 5) for _ in range(before)]
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_a_group_that_does_not_fit_any_more_begins_anew(tmp_path, often, monkeypatch):
+    expected = fit(None, Counter(), "stacked", numbers=range(4), group=2)
+    with pytest.raises(Killed):
+        fit(tmp_path, Counter(kill=0), "stacked", numbers=range(4), group=4)
+    original = training.Resident.gather
+
+    def gather(self, positions, cut=None):
+        if len(positions) > 2 * SCHEDULE.batch_size:
+            raise torch.OutOfMemoryError("out of memory")
+        return original(self, positions, cut)
+
+    monkeypatch.setattr(training.Resident, "gather", gather)
+    recorder = Counter()
+    with pytest.warns(RuntimeWarning, match="4 networks do not fit into memory; 2 at a time"):
+        resumed = fit(tmp_path, recorder, "stacked", numbers=range(4), group=4)
+    assert all(equal(a, b) for a, b in zip(resumed, expected, strict=True))
+    assert all([t for t, _ in seen] == list(range(0, 61, 5)) for seen in recorder.seen.values())
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_only_old_checkpoints_are_removed(tmp_path):
+    old, new, half, other = (tmp_path / name for name in ("a.pt", "b.pt", ".c.pt.x1", "notes.txt"))
+    for path in (old, new, half, other):
+        path.write_bytes(b"")
+    for path in (old, half, other):
+        os.utime(path, (0, time.time() - 86_400 * (checkpoints.OLD + 1)))
+    os.utime(new, (0, time.time() - 86_400 * (checkpoints.OLD - 1)))
+    assert checkpoints.remove_old(tmp_path) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"b.pt", "notes.txt"}
+    assert checkpoints.remove_old(tmp_path / "nowhere") == 0

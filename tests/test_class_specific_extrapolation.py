@@ -57,8 +57,8 @@ def test_defaults_of_a_cell_are_the_papers_numbers():
 def test_cells_come_backbone_by_backbone_and_the_ablation_has_the_papers_arms_alone():
     every = tuple(paper.METHODS)
     cells = paper.cells(paper.Parameters(samplers=every, ablation=(80, 20), replicates=2, first_replicate=1))
-    assert len(cells) == len(set(cells)) == 2 * (12 + 2 * 5)
-    assert [c.replicate for c in cells] == [1] * 22 + [2] * 22
+    assert len(cells) == len(set(cells)) == 2 * (13 + 2 * 5)
+    assert [c.replicate for c in cells] == [1] * 23 + [2] * 23
     # The ablation's size that is everybody's is the main backbone.
     assert len({paper.group(c) for c in cells}) == 4
     assert {c.sampler for c in cells if c.ablation} == set(paper.ARMS)
@@ -196,7 +196,7 @@ def test_a_picture_tells_points_apart_by_what_the_head_takes_them_for():
 
 def test_every_arm_gives_its_rows_and_curves(tiny):
     frame = tiny.frame()
-    assert set(frame["status"]) == {"ok"} and frame["key"].nunique() == 12 + 5
+    assert set(frame["status"]) == {"ok"} and frame["key"].nunique() == 13 + 5
     assert set(frame["method"]) == {*paper.METHODS.values(), paper.BEFORE, paper.ADJUSTED, "backbone"}
     scores = frame[frame["metric"].isin(["pr_auc", "accuracy", "recall", "pair_accuracy", "clipped", "overlapped"])]
     assert scores["value"].between(0, 1).all()
@@ -210,7 +210,7 @@ def test_every_arm_gives_its_rows_and_curves(tiny):
 def test_all_arms_start_from_the_same_network(tiny):
     curves = tiny.curves()
     course = curves[(curves["curve"] == "PR-AUC Circle-Ellipse") & (curves["x"] == 0)]
-    assert len(course) == 12 and course["y"].nunique() == 1
+    assert len(course) == 13 and course["y"].nunique() == 1
 
 
 def test_no_extrapolation_has_as_many_epochs_but_no_samples(tiny):
@@ -285,6 +285,31 @@ def test_divergence_is_recorded(tiny):
     (result,) = paper.run([cell], tiny.context)
     assert result.status == "diverged" and not result.curves
     assert np.isnan([row["value"] for row in result.rows]).all()
+
+
+@pytest.mark.parametrize("sampler", ["none", "asymmetric", "run"])
+def test_a_diverged_backbone_is_recorded(tiny, sampler):
+    cell = dataclasses.replace(
+        next(c for c in tiny.cells if c.sampler == sampler), learning_rate=1e25, batch_norm=False
+    )
+    (result,) = paper.run([cell], tiny.context)
+    assert result.status == "diverged" and not result.curves
+    assert {row["metric"] for row in result.rows} >= {"accuracy", "pr_auc"}
+    assert np.isnan([row["value"] for row in result.rows]).all()
+
+
+def test_images_alone_as_starts(tiny):
+    """The first iteration is the same; later ones start from other samples."""
+    cell = next(c for c in tiny.cells if c.sampler == "random" and not c.ablation)
+    every, real = (
+        next(iter(paper.run([dataclasses.replace(cell, iterations=3, starts=starts)], tiny.context)))
+        for starts in ("all", "real")
+    )
+
+    def course(result):
+        return [curve["y"] for curve in result.curves if curve["curve"].startswith("PR-AUC")]
+
+    assert [y[:2] for y in course(every)] == [y[:2] for y in course(real)] and course(every) != course(real)
 
 
 @pytest.mark.filterwarnings("ignore:Only one sample:UserWarning")  # of the picture's plane

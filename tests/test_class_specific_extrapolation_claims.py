@@ -15,7 +15,7 @@ OVERLAPPED = ("Horse-Deer", "Dog-Cat")
 SEPARABLE_GAIN = {"random": 0.02, "bottom": 0.02, "top": 0.02, "asymmetric": 0.02}
 GAINS = {
     "Airplane-Automobile": SEPARABLE_GAIN,
-    "Truck-Ship": {"random": 0.01, "bottom": 0.02, "top": 0.005, "asymmetric": 0.03},
+    "Truck-Ship": {"random": 0.01, "bottom": 0.02, "top": 0.015, "asymmetric": 0.03},
     "Frog-Bird": SEPARABLE_GAIN,
     **{pair: {"random": 0.01, "bottom": 0.03, "top": 0.005, "asymmetric": 0.04} for pair in OVERLAPPED},
 }
@@ -23,9 +23,10 @@ RATIOS = {3.0: (0.9, 0.04), 6.0: (0.85, 0.012), 10.0: (0.8, 0.01)}
 
 
 def row(replicate, method, metric, value, pair="", ablation=False, rho=3.0):
+    chance = np.random.default_rng([replicate, *f"{method} {metric} {pair} {rho}".encode()]).normal(0, 1e-4)
     return {
         "replicate": replicate, "method": method, "metric": metric, "pair": pair, "ablation": ablation, "rho": rho,
-        "value": value + 1e-4 * replicate, "dataset": "cifar10", "iterations": 19, "status": "ok", "stand_in": False,
+        "value": value + chance, "dataset": "cifar10", "iterations": 19, "status": "ok", "stand_in": False,
     }  # fmt: skip
 
 
@@ -59,7 +60,9 @@ def as_the_paper_says():
 
 def test_results_as_the_paper_says_support_every_claim():
     verdicts = claims.evaluate(claims.load(paper.STEM), as_the_paper_says(), paper)
-    assert verdicts.set_index("id")["verdict"].to_dict() == dict.fromkeys(verdicts["id"], "supported")
+    # All pairs are found in each of three replicates: nothing varies that chance could be told from.
+    expected = dict.fromkeys(verdicts["id"], "supported") | {"closest-pairs": "undecided"}
+    assert verdicts.set_index("id")["verdict"].to_dict() == expected
 
 
 def test_results_that_say_the_opposite_support_none_of_the_orders():
@@ -68,7 +71,7 @@ def test_results_that_say_the_opposite_support_none_of_the_orders():
     frame.loc[scores, "value"] = 1 - frame.loc[scores, "value"]
     verdicts = claims.evaluate(claims.load(paper.STEM), frame, paper).set_index("id")
     ordered = verdicts[(verdicts["metric"] == "pr_auc") & ~verdicts["direction"].isin(["", "not greater"])]
-    assert set(ordered["verdict"]) == {"not supported"} and len(ordered) == 15
+    assert set(ordered["verdict"]) == {"not supported"} and len(ordered) == 17
 
 
 def test_a_saving_is_a_share_of_the_uniform_bias():
@@ -93,7 +96,7 @@ def test_what_is_printed_is_judged_in_its_unit():
     frame.loc[distance, "value"] = 9.0
     found = claims.evaluate(stated, frame, paper).set_index("id")
     assert found["effect"].round(3).to_dict() == {"closest-pairs": 0.6, "saves-a-fifth-of-time": 26.9}
-    assert set(found["verdict"]) == {"not supported"}
+    assert found["verdict"].to_dict() == {"closest-pairs": "undecided", "saves-a-fifth-of-time": "not supported"}
 
 
 def test_a_bias_that_harms_adds_nothing_either():
@@ -110,7 +113,7 @@ def test_bias_on_overlapped_pairs_minus_separable_ones():
     frame = as_the_paper_says()
     found = paper.claim_more_on_overlapped(None, frame[(frame["metric"] == "pr_auc") & ~frame["ablation"]])
     # (.02 + .03) / 2 on both overlapped pairs; 0, (.01 + .02) / 2 and 0 on the separable ones.
-    assert np.allclose(found, 0.025 - 0.015 / 3)
+    assert np.allclose(found, 0.025 - 0.015 / 3, atol=1e-3)
 
 
 def test_closest_pairs_are_one_to_one():

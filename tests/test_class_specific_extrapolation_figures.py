@@ -58,9 +58,37 @@ def test_tables(run):
     assert pd.isna(cost.loc["asymmetric", "seconds saved, %"])
     untimed = show.cost(whole.frame[whole.frame["metric"] != "busy_seconds"]).set_index("method")
     assert set(untimed["seconds"]) == {tables.MISSING} and untimed["samples made"].equals(cost["samples made"])
+    one_untimed = whole.frame[(whole.frame["metric"] != "busy_seconds") | (whole.frame["replicate"] == 1)]
+    assert show.cost(one_untimed).set_index("method").loc["random", "seconds saved, %"] not in (None, tables.MISSING)
     assert show.overlapped(whole.frame)["overlapped in the paper"].isna().all(), "these are not the paper's pairs"
     assert len(latent_figures.closeness(whole.frame)) == 5
     assert set(show.overall(whole.frame)) == {"method", "accuracy", "recall of minor classes"}
+
+
+def test_experiments_do_not_mix(run):
+    """Neither data sets nor what segments start from."""
+    frame = run.frame()
+    other = frame.assign(dataset="cifar10", value=0.5, key="c" + frame["key"])
+    assert set(paper.main_rows(pd.concat([frame, other]))["dataset"]) == {"cifar10"}
+    real = frame[frame["method"] == "random"].assign(starts="real", key="r" + frame["key"], value=0.25)
+    both = pd.concat([frame, real])
+    assert paper.main_rows(both).equals(paper.main_rows(frame)) and paper.judged(both).equals(frame)
+    table = show.by_starts(both)
+    assert table["starts"].tolist() == ["images and synthetic samples", "images only"]
+    assert table.loc[1, show.pairs_of(paper.main_rows(frame))[0]].startswith("0.2500") and show.by_starts(frame).empty
+
+
+def test_two_arms_of_one_rule_differ_by_chance_alone():
+    rows = [
+        {"replicate": 0, "pair": pair, "method": method, "metric": "pr_auc", "value": value}
+        for pair, value in {"A-B": 0.9, "C-D": 0.8}.items()
+        for method, value in {"random": value, paper.METHODS["run"]: value + 0.02}.items()
+    ]
+    run = {"replicate": 0, "method": paper.METHODS["run"], "metric": "overlapped"}
+    rows += [{**run, "pair": "A-B", "value": 0.0}, {**run, "pair": "C-D", "value": 1.0}]
+    (found,) = show.by_chance(pd.DataFrame(rows)).to_dict("records")
+    assert found["pair"] == "A-B" and found["difference"] == pytest.approx(0.02)
+    assert show.by_chance(pd.DataFrame(rows[:2])).empty
 
 
 def test_how_samples_came_about():

@@ -244,6 +244,14 @@ def test_dagm_layout(tmp_path):
     assert data.load("dagm_class3", "test", tmp_path).images.shape == (2, 256, 256, 1)
 
 
+def test_dagm_beside_hidden_files(tmp_path):
+    """Such as those that another system leaves in an archive beside each of its files."""
+    for half in ("Train", "Test"):
+        dagm(tmp_path, half)
+        (tmp_path / "dagm" / "Class3" / half / "._0001.PNG").write_bytes(b"no picture")
+    assert len(data.load("dagm_class3", "train", tmp_path).labels) == 2
+
+
 def mura(root):
     base = root / "MURA-v1.1"
     for part in ("train", "valid"):

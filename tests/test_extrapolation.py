@@ -219,6 +219,11 @@ def test_accuracy_is_measured_by_cross_validation():
         (ClassSpecificExtrapolation(separable="sometimes"), "'separable' parameter"),
         (ExpansiveOverSampler(k_neighbors=0), "'k_neighbors' parameter"),
         (BiasedExtrapolation(pairs={5: 1}), "pairs: no major class for class 0"),
+        (BiasedExtrapolation(pairs={0: 99}), "pairs: 99 for class 0; expected another class of the data"),
+        (BiasedExtrapolation(pairs={0: 0}), "pairs: 0 for class 0; expected another class of the data"),
+        (ClassSpecificExtrapolation(BiasedExtrapolation(pairs={1: 2})), "pairs: no major class for class 0"),
+        (ClassSpecificExtrapolation(accuracy={0: 95}), "accuracy: 95 for class 0; expected between 0 and 1"),
+        (ClassSpecificExtrapolation(accuracy={0: float("nan")}), "accuracy: nan for class 0"),
         (ClassSpecificExtrapolation(accuracy={5: 1}), "accuracy: none for class 0"),
     ],
 )

@@ -74,6 +74,11 @@ def test_groups_by_memory_give_what_one_group_gives(monkeypatch):
         torch.testing.assert_close(one.state, other.state)
 
 
+def test_nothing_asked_for(monkeypatch):
+    monkeypatch.delenv(footprint.SETTING, raising=False)
+    assert footprint.asked() == 0
+
+
 @pytest.mark.parametrize("value", ["0", "-3", "many", "1.5"])
 def test_a_setting_that_is_no_number_of_networks(monkeypatch, value):
     monkeypatch.setenv(footprint.SETTING, value)

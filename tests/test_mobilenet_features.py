@@ -14,6 +14,7 @@ from common import mobilenet_weights, study
 from common.errors import UserError
 from common.published_numbers import published
 from common.studies import mobilenet_features as paper
+from common.studies import mobilenet_features_figures as figures
 from common.studies import mobilenet_features_images as images_half
 from common.studies import mobilenet_features_resampling as resampling
 from common.studies import mobilenet_features_scoring as scoring
@@ -149,6 +150,15 @@ def test_features_are_extracted_once(tiny, monkeypatch):
     # Of all images, so that another fold finds them, too.
     other = dataclasses.replace(cell, replicate=5)
     assert len(svm_half.features(other, tiny.context, *paper.fold(other, tiny.context))[0])
+
+
+def test_an_image_cell_shows_the_features_that_are_kept(tiny, monkeypatch):
+    monkeypatch.setattr(svm_half.keras_features, "extract", lambda *a, **k: pytest.fail("extracted again"))
+    image = next(cell for cell in tiny.cells if cell.representation == paper.IMAGES)
+    x, *_ = svm_half.features(figures.on_features(image), tiny.context, *paper.fold(image, tiny.context))
+    assert len(x) == len(paper.fold(image, tiny.context)[0])
+    pooled = dataclasses.replace(tiny.cells[0], pooled=True)
+    assert figures.on_features(pooled) is pooled
 
 
 def test_standardised_features():

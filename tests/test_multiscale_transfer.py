@@ -10,11 +10,13 @@ import torch
 from PIL import Image
 
 from common import mobilenet_weights, study, training
+from common.augmentation import Augmentation
 from common.cells import Context
 from common.errors import UserError
 from common.options import Options
 from common.seeds import seed
 from common.studies import multiscale_transfer as paper
+from common.studies import multiscale_transfer_protocol as protocol
 from common.studies import multiscale_transfer_training as steps
 from common.studies.multiscale_transfer_protocol import ARMS, SECOND_RATE, ImageNetTrunk
 from common.studies.multiscale_transfer_source import builder, start
@@ -179,6 +181,45 @@ def test_what_an_arm_does_not_use_stays_out_of_its_key(tmp_path):
     assert [arm for arm in plain if plain[arm] == other[arm]] == ["baseline"]
 
 
+def test_cells_keep_their_keys_where_no_shift_meets_an_edge(tmp_path):
+    """From pixels the edge is repeated and that is another cell; with a trunk, or unshifted, nothing is new."""
+    assert {cell.border for cell in make(tmp_path).cells} == {"edge"}
+    trunk = {"pretrained": "random", "arms": ("baseline", "related task"), "related": "shapes", "image_size": 64}
+    for changes in (trunk, {"augment": False}, {"border": "black"}):
+        assert {cell.border for cell in make(tmp_path, **changes).cells} == {paper.Cell.border} == {"black"}
+    # As it was measured before there was a choice.
+    assert paper.Cell("textures", 0).key("multiscale_transfer", 1, "data") == "975ad61b83437c8a607fe79c"
+
+
+def test_training_from_pixels_sees_nothing_black(tmp_path, trainings, monkeypatch):
+    """Images of ones and more, the source's too: what is trained on has no zero, and test images are as they are."""
+    seen, cut = [], Augmentation.cut
+
+    def spy(self, images, views):
+        seen.append(cut(self, images, views))
+        return seen[-1]
+
+    monkeypatch.setattr(Augmentation, "cut", spy)
+    monkeypatch.setattr(protocol, "contrast", lambda images: images.clip(1))
+    monkeypatch.setattr(paper, "pool_of", lambda *of: grey)
+    context = make(tmp_path).context
+    grey = protocol.pool(context.data("textures", 0))
+    least, sources = {}, {}
+    for border in protocol.BORDERS:
+        run = make(tmp_path, border=border, arms=("two-stage balanced-natural",))
+        tested = paper.parts(run.cells[0], run.context)[1]
+        before = len(trainings)
+        seen.clear()
+        list(paper.run(run.cells, run.context))
+        assert len(trainings) - before == 4  # two stages of the source, which is another one, and two of the cell
+        least[border] = min(float(part.min()) for part in seen)
+        images = torch.from_numpy(grey.images).permute(0, 3, 1, 2)
+        assert torch.equal(trainings[-1].data.gather(torch.from_numpy(tested)), images[tested] / 256)
+        sources[border] = trainings[before].fitted[0].state["head.weight"]
+    assert least["edge"] > 0 and least["black"] == 0
+    assert not torch.equal(*sources.values())
+
+
 def test_pictures_are_kept_by_the_first_replicate_only(tmp_path):
     cells = make(tmp_path, explain=True, pictures=2, replicates=2).cells
     assert {(c.replicate, c.explain, c.pictures) for c in cells} == {(0, True, 2), (1, True, 0)}
@@ -269,7 +310,7 @@ def test_golden_cells(tmp_path):
 
 def golden_numbers(folder) -> dict[str, float]:
     run = make(folder, arms=("baseline", "weighted loss", "undersampling ensemble", "two-stage balanced-natural"),
-               ensemble=2, iterations=12)  # fmt: skip
+               ensemble=2, iterations=12, border="black")  # fmt: skip
     return {
         f"{row['method']} {row['metric']}": row["value"]
         for result in paper.run(run.cells, run.context)
@@ -289,6 +330,7 @@ def golden_numbers(folder) -> dict[str, float]:
         ({"folds": 1}, "folds: 1; expected at least 2"),
         ({"learning_rate": 0}, "learning_rate: 0; expected a positive number"),
         ({"precision": "fp16"}, "precision: 'fp16'"),
+        ({"border": "white"}, "border: 'white' is unknown; there are edge, black"),
         ({"pooling": "median"}, "pooling: 'median' is unknown; there are average, maximum"),
         ({"pretrained": "imagenet", "arms": ("one-stage natural",)}, "arms: 'one-stage natural' is no arm of its own"),
         ({"pretrained": "imagenet", "arms": ("baseline",), "networks": ("resnet10",)}, "'resnet10' takes images"),

@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 import torch
 
-from common import claims, study
+from common import claim_words, claims, matching, study
 from common.published_numbers import published
 from common.studies import multiscale_transfer as paper
 from common.studies import multiscale_transfer_figures as figures
 from common.studies import multiscale_transfer_overview as overview
+from common.studies import multiscale_transfer_selection as selection
 from common.studies import multiscale_transfer_tables as numbers
 from common.studies.multiscale_transfer_explaining import SIDE, _picture, pictures_of
 from common.studies.multiscale_transfer_protocol import ARMS
@@ -106,6 +107,84 @@ def test_the_abstract_is_not_credited_with_our_reading():
     for claim in claims.load(paper.STEM):
         assert ("our reading" in claim.statement) == ("our reading" in claim.where), claim.id
         assert not (claim.headline and claim.where.startswith("our reading")), claim.id
+
+
+def with_flipped_pooling(frame):
+    """The rows, and those of some arms with the other pooling, far off."""
+    other = frame[(frame["method"].isin(["oversampling", "two-stage balanced-natural"])) & frame["rho"].isin([10, 50])]
+    return pd.concat([frame, other.assign(pooling="maximum", value=0.1, key="other" + other["key"])])
+
+
+def test_another_setting_of_some_arms_changes_no_verdict():
+    frame = results(as_the_paper_says, 2, ratios=ALL_RATIOS, datasets=BOTH, networks=("multiscale",))
+    columns = ["verdict", "effect", "low", "high", "n", "cells", "verdict_note"]
+    alone, beside = (verdicts_of(rows)[columns] for rows in (frame, with_flipped_pooling(frame)))
+    pd.testing.assert_frame_equal(alone, beside)
+    tables = [numbers.averages(rows, published(paper.STEM)) for rows in (frame, with_flipped_pooling(frame))]
+    pd.testing.assert_frame_equal(*tables)
+    assert paper.judged(frame.iloc[:0]).empty
+
+
+def test_a_trunk_from_pixels_may_repeat_the_edge():
+    """What shifts leave beyond an image tells its cells apart, but not from those of the trunk that shifts none."""
+    frame = results(as_the_paper_says, ratios=ALL_RATIOS, datasets=BOTH, trunks=("imagenet", "own"))
+    own = frame["trunk"] == "own"
+    frame = frame.assign(border=np.where(own, "edge", None))  # None: as in results from before there was a choice
+    first = frame[own & (frame["replicate"] == 0)]
+    first = first.assign(border=None, value=0.1, key="first" + first["key"])
+    found = verdicts_of(pd.concat([first, frame]))
+    assert found.loc["transfer-helps", "verdict"] == found.loc["small-source-helps", "verdict"] == "supported"
+    shown = figures.main_rows(pd.concat([first, frame]), "dagm_class1", "own")
+    assert set(shown["border"]) == {"edge"} and figures.parameters_of(shown).border == "edge"
+    assert figures.parameters_of(first[first["dataset"] == "dagm_class1"]).border == "black"
+    assert selection.ADDED == {name: getattr(paper.Cell, name) for name in selection.ADDED}
+    # Without the column, as committed results are.
+    assert figures.parameters_of(frame[~own].drop(columns="border")).border == "black"
+
+
+def test_each_common_method_has_to_fall_alone():
+    """The mean falls by undersampling alone."""
+
+    def score(method, rho, network):
+        return 0.9 - 0.2 * np.log10(rho) * (method == "undersampling")
+
+    found = verdicts_of(results(score, ratios=ALL_RATIOS, datasets=BOTH, networks=("multiscale",)))
+    assert found.loc["common-methods-degrade", "verdict"] == "supported"
+    assert found.loc["each-common-degrades", "verdict"] == "not supported"
+
+
+def test_caveats_count_the_trainings_that_recognise_no_defect():
+    rows = results(as_the_paper_says, replicates=3, networks=("multiscale",))
+    rows = matching.tidy(
+        rows[rows["rho"].isin([10, 50]) & (rows["method"] == "baseline")], paper.NOT_DESIGN, paper.Cell
+    )
+    assert paper.caveats("accuracy", rows) == []
+    defects = (rows["metric"] == "recall") & (rows["class_label"] == 1)
+    rows.loc[defects & (rows["rho"] == 50) & (rows["replicate"] < 2), "value"] = 0.0
+    # A network that recognises no normal image is not blind; one of several classes of defects is enough to see.
+    rows.loc[(rows["metric"] == "recall") & (rows["class_label"] == 0) & (rows["rho"] == 10), "value"] = 0.0
+    (note,) = paper.caveats("accuracy", rows)
+    assert note.startswith("no test defect recognised in 2 of 6 judged trainings of its own arm: ")
+    second = rows[defects & (rows["replicate"] == 0)].assign(class_label=2.0, value=0.5)
+    assert "in 1 of 6 " in paper.caveats("accuracy", pd.concat([rows, second]))[0]
+    assert paper.caveats("balanced_accuracy", rows) == paper.caveats("accuracy", rows[rows["metric"] != "recall"]) == []
+
+
+def test_a_verdict_on_accuracy_says_how_many_trainings_are_blind():
+    """Of the judged replicates and of the claim's own arm alone, wherever a verdict's limits stand."""
+    frame = results(as_the_paper_says, 3, ratios=ALL_RATIOS, datasets=BOTH, networks=("multiscale",))
+    blind = (frame["metric"] == "recall") & (frame["class_label"] == 1) & (frame["rho"] == 100)
+    blind &= (frame["dataset"] == "dagm_class1") & frame["method"].isin(["related task", "focal loss"])
+    frame.loc[blind, "value"] = 0.0
+    extra = frame[blind & (frame["replicate"] == 0)]
+    extra = frame[frame["key"].isin(extra["key"])].assign(replicate=9, key=lambda rows: "extra" + rows["key"])
+    found = verdicts_of(pd.concat([frame, extra]))  # a replicate of these cells alone is not judged
+    said = {name: claim_words.caveats(found.loc[name, "verdict_note"])[0] for name in found.index}
+    # Three readings on two sets at two ratios, or at six, in three replicates; then five common methods.
+    assert "no test defect recognised in 3 of 36 judged trainings of its own arm: " in said["gain-at-extreme"]
+    assert "no test defect recognised in 3 of 108 " in said["gain-over-common"]
+    assert "no test defect recognised in 3 of 180 " in said["common-methods-degrade"]
+    assert not any("no test defect" in said[name] for name in ("gain-balanced-accuracy", "two-stages-help"))
 
 
 def test_without_results_nothing_is_claimed():
@@ -274,7 +353,23 @@ def test_overview_figure_and_on_what_it_rests():
     assert len(overview.figure(frame).axes) == 4
     # Nine arms at four ratios, on three splits and on two.
     assert overview.drawn(frame) == "180 trainings of 400 updates, 2 to 3 splits behind each point."
+    assert overview.drawn(frame[frame["replicate"] < 2]).endswith(" 2 splits behind each point.")
     assert overview.figure(frame.iloc[:0]) is None
+
+
+def test_summary_says_how_many_splits_stand_behind_an_arm():
+    frame = results(as_the_paper_says, replicates=3, trunks=("imagenet", "own"), networks=("multiscale",))
+    fewer = frame["method"].isin(figures.COMMON) & frame["rho"].isin([10, 50]) & (frame["replicate"] > 1)
+    one = (frame["trunk"] == "own") & ((frame["replicate"] > 0) | (frame["rho"] != 10))
+    frame = frame[~fewer & ~one & ~((frame["few"] == 3) & (frame["replicate"] > 1))]
+    found = paper.summary(frame)
+    assert found.startswith(f"A reconstruction from the abstract; {frame['key'].nunique()} trainings: DAGM class 1 at")
+    assert found.endswith(
+        "at ratios 1, 100 (3 splits), 10, 50 (2 to 3 splits) and with 3 defects (2 splits); "
+        "DAGM class 1, from pixels, at ratios 10 (1 split)."
+    )
+    several = frame[frame["few"] == 3]
+    assert "trainings: DAGM class 1 with 3 defects (2 splits)." in paper.summary(several)
 
 
 def test_parameters_come_back_from_results(tmp_path):
@@ -306,6 +401,14 @@ def test_deviations_follow_the_parameters():
     assert "Keras" in rows(pretrained="imagenet")["weights of the trunk"] and "weights of the trunk" not in rows()
     assert rows(pretrained="random")["weights of the trunk"] == "random"
     assert rows(frozen_second="trunk")["what is frozen"] == "first stage: nothing; second stage: trunk"
+    assert rows(pretrained="random")["what is frozen"] == "the trunk; of the rest nothing"
+    both = rows(pretrained="random", frozen_first="branches")["what is frozen"]
+    assert both == "the trunk; of the rest first stage: branches; second stage: nothing"
+    assert "repeat the edge" in rows()["augmentation"] and "black" in rows(border="black")["augmentation"]
+    assert rows(pretrained="random")["augmentation"] == "none"
+    assert rows(pretrained="random")["ResNet (reference 42)"] == "not measured in this setting"
+    assert "ResNet (reference 42)" not in rows(networks=("multiscale", "resnet10"))
+    assert "choice of settings" in rows(dataset="magnetic_tile") and "choice of settings" not in rows()
     assert rows(precision="bf16")["precision"] == "bf16" and "precision" not in rows()
     assert "conditional GAN (reference 44)" in rows()
 

@@ -197,10 +197,19 @@ def test_clean_keeps_what_was_measured(toys, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(run.paths, "ROOT", tmp_path)
     for folder in ("reports/runs/demo", "reports/demo", "reports/results", "reports/reduced", ".cache", ".store/toy"):
         (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.delenv("IMBALANCE_STORE", raising=False)
+    checkpoints = tmp_path / ".store/checkpoints"
+    checkpoints.mkdir()
+    for name, days in (("old", 31), ("recent", 29)):
+        (checkpoints / f"{name}.pt").touch()
+        os.utime(checkpoints / f"{name}.pt", (0, time.time() - 86_400 * days))
     assert run.main(["clean"]) == 0
-    assert capsys.readouterr().out == "removed reports/runs, reports/demo, .cache\n"
+    out = capsys.readouterr().out
+    assert out == "removed reports/runs, reports/demo, .cache, 1 checkpoint older than 30 days\n"
+    assert [path.name for path in checkpoints.iterdir()] == ["recent.pt"]
     kept = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_dir())
-    assert kept == [".store", ".store/toy", "notebooks", "reports", "reports/reduced", "reports/results"]
+    there = [".store", ".store/checkpoints", ".store/toy", "notebooks", "reports", "reports/reduced", "reports/results"]
+    assert kept == there
     assert run.main(["clean"]) == 0
     assert capsys.readouterr().out == "nothing to remove\n"
 

@@ -227,6 +227,43 @@ def test_out_of_memory_halves_the_group(data, room_for, happened):
     happened(f"'{said[-1].message}'; all 7 networks trained, each as it is alone")
 
 
+class Course:
+    """Gathers what it is shown, and ends a member's training at the third look; memory runs out at one of them."""
+
+    def __init__(self, out_at=None):
+        self.seen, self.out_at = [[] for _ in range(5)], out_at
+
+    def __call__(self, k, iteration, network):
+        if (k, iteration) == self.out_at:
+            self.out_at = None
+            raise torch.OutOfMemoryError("out of memory")
+        self.seen[k].append(iteration)
+        return 0 if len(self.seen[k]) == 3 else 0.5
+
+    def state_dict(self, members):
+        return {"seen": [self.seen[k] for k in members]}
+
+    def load_state_dict(self, state, members):
+        for k, seen in zip(members, state["seen"], strict=True):
+            self.seen[k] = seen
+
+
+@pytest.mark.parametrize("out_at", [(0, 4), (2, 4), (4, 4)])
+def test_what_a_group_that_did_not_fit_was_seen_to_do_is_forgotten(data, out_at):
+    members, found = [member(k) for k in range(5)], []
+    for course in (Course(), Course(out_at)):
+        options = {"engine": "stacked", "group": 3, "on_point": course, "at": [2, 4, 6, 8]}
+        if course.out_at:
+            with pytest.warns(RuntimeWarning, match="networks do not fit into memory"):
+                fitted = training.fit_many(all_cnn, data, members, SCHEDULE, **options)
+        else:
+            fitted = training.fit_many(all_cnn, data, members, SCHEDULE, **options)
+        assert course.seen == [[2, 4, 6]] * 5
+        found.append(fitted)
+    assert all(distance(a, b) < 1e-4 for a, b in zip(*found, strict=True))
+    assert [one.iterations for one in found[1]] == [6] * 5
+
+
 def test_a_network_that_does_not_fit_alone_is_an_error(data, room_for):
     room_for(0)
     with pytest.warns(RuntimeWarning), pytest.raises(UserError, match="out of memory on cpu with one network"):

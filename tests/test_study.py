@@ -1,6 +1,7 @@
 """Running cells: what is done is left out, what is finished is kept, whatever happens then."""
 
 import dataclasses
+import functools
 import os
 import signal
 import subprocess
@@ -210,6 +211,39 @@ def test_changed_code_is_shown_and_voids_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "code_version", lambda: "another")
     plan = make(tmp_path).plan()
     assert set(plan["state"]) == {"done"} and set(plan["why"]) == {"code changed since"}
+
+
+def test_the_code_that_counts_is_that_which_was_loaded(tmp_path, monkeypatch):
+    """Not what lies there when the first cell is kept, hours later."""
+    versions = iter(["as loaded"])
+    monkeypatch.setattr(provenance, "code_version", functools.cache(lambda: next(versions, "changed since")))
+    run = make(tmp_path, {"numbers": (1,)})
+    assert next(versions, None) is None
+    run.execute()
+    assert set(run.frame()["code_version"]) == {"as loaded"}
+
+
+def test_what_a_training_left_for_going_on_goes_when_its_cell_is_kept(tmp_path):
+    run, files = make(tmp_path, {"numbers": (1,)}), [tmp_path / "a.pt", tmp_path / "gone.pt"]
+    files[0].touch()
+    ((key, cell),) = run.missing().items()
+    (result,) = toy_study.run([cell], run.context)
+    run.keep(key, dataclasses.replace(result, held=tuple(files)))
+    assert not files[0].exists() and run.plan()["state"].tolist() == ["done"]
+
+
+@pytest.mark.parametrize(("asked", "sizes"), [("", [2, 2, 1]), ("1", [2, 2, 1]), ("4", [4, 1])])
+def test_cells_for_a_gpu_come_as_many_at_a_time_as_the_study_says_or_more_if_asked(tmp_path, monkeypatch, asked, sizes):
+    """How many of them are trained in one go is for `fit_many` to say."""
+    monkeypatch.setenv("IMBALANCE_GROUP", asked)
+    monkeypatch.setattr(toy_study, "GROUP", 2, raising=False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    found, original = [], toy_study.run
+    monkeypatch.setattr(toy_study, "run", lambda cells, context: found.append(len(cells)) or original(cells, context))
+    run = make(tmp_path, {"numbers": tuple(range(5))}, device="cuda")
+    names = {cell: key for key, cell in run.missing().items()}
+    assert len(list(run._results(run.cells, float("inf"), names))) == 5
+    assert found == sizes
 
 
 def test_measured_leaves_out_stand_ins_and_other_versions(tmp_path, monkeypatch):

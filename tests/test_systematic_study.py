@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from common import study, training
+from common import checkpoints, looping, study, training
 from common.errors import UserError
 from common.studies import systematic_study as paper
 from common.studies.systematic_study_selection import USUAL
@@ -142,6 +142,38 @@ def test_a_group_gives_what_single_cells_give(tmp_path):
     for cell in run.cells:
         (alone,) = paper.run([cell], run.context)
         assert alone.rows == together[cell].rows
+
+
+@pytest.mark.parametrize("head_alone", [True, False])
+def test_a_kill_in_phase_two_costs_nothing_of_phase_one(tmp_path, monkeypatch, head_alone):
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    protocol = dataclasses.replace(paper.Cell("digits", 0).protocol, head_alone=head_alone)
+    monkeypatch.setattr(paper.Cell, "protocol", property(lambda cell: protocol))
+    options = {"samplers": ("oversampling", "undersampling"), "convergence": 3}
+    uninterrupted = make(tmp_path / "other", **options)
+    uninterrupted.execute()
+    steps, original = [], looping.fit_alone
+
+    def killed_in_phase_two(build, data, member, k, settings):
+        if member.initial is not None and k == 1:
+            raise KeyboardInterrupt
+        return original(build, data, member, k, settings)
+
+    monkeypatch.setattr(looping, "fit_alone", killed_in_phase_two)
+    run = make(tmp_path, **options)
+    with pytest.raises(KeyboardInterrupt):
+        list(paper.run(run.cells, run.context))
+    again = lambda *arguments: steps.append(arguments[2].initial is not None) or original(*arguments)  # noqa: E731
+    monkeypatch.setattr(looping, "fit_alone", again)
+    names = {cell: key for key, cell in run.keys.items()}
+    for result in paper.run(run.cells, run.context):
+        run.keep(names[result.cell], result)
+    assert steps == [True]  # the one second phase that was killed
+    assert not list(run.context.checkpoints.glob("*.pt"))
+    columns = ["key", "method", "prior", "metric", "class_label", "value"]
+    frames = [one.frame().sort_values(columns, ignore_index=True)[columns] for one in (uninterrupted, run)]
+    assert frames[0].equals(frames[1])
+    assert run.curves()["curve"].value_counts().to_dict() == uninterrupted.curves()["curve"].value_counts().to_dict()
 
 
 def test_divergence_is_recorded(tmp_path, monkeypatch):

@@ -64,6 +64,7 @@ class Cell(BaseCell):
     pretraining: str = ""
     pretraining_iterations: int = 0
     precision: str = "fp32"
+    pretrained: str = ""
 
 
 def cells(parameters: Parameters) -> list[Cell]:

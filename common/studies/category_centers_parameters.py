@@ -46,14 +46,17 @@ class Parameters:
     width, hidden, batch_norm : int, int, bool
         All-CNN: channels of its first convolution. VGG-16: width of its fully connected layers; batch normalisation.
     pretraining : str
-        VGG-16: nothing (from scratch), imagenet (torchvision's weights, or the file given by --weights), or
-        tiny_imagenet (trained here, a stand-in).
+        VGG-16: nothing (from scratch), imagenet (weights that `pretrained` names), or tiny_imagenet (trained here, a
+        stand-in).
     pretraining_iterations : int
         Weight updates on tiny_imagenet.
     replicates, first_replicate : int
         How many repetitions, and the number of the first.
     precision : str
         fp32 or bf16 (training only; evaluation is in fp32).
+    pretrained : str
+        ImageNet's weights: torchvision's own, downloaded or given by --weights (empty), or the digest of another file
+        that --weights names.
     """
 
     dataset: str = "digits"
@@ -76,6 +79,7 @@ class Parameters:
     replicates: int = 1
     first_replicate: int = 0
     precision: str = "fp32"
+    pretrained: str = ""
 
     def validate(self) -> None:
         """Raise `UserError` for a value that cannot be run."""
@@ -95,6 +99,11 @@ class Parameters:
             raise UserError(f"input_size: {self.input_size} for {self.network}; expected 0, or at least 32 for vgg16")
         if self.pretraining and self.network != "vgg16":
             raise UserError(f"pretraining: {self.pretraining!r} is for vgg16; {self.network} is trained from scratch")
+        if self.pretrained and self.pretraining != "imagenet":
+            raise UserError(
+                f"pretrained: {self.pretrained!r} with pretraining {self.pretraining!r}; expected nothing, for only "
+                "pretraining imagenet takes weights from a file"
+            )
         if self.pretraining == "imagenet" and self.batch_norm:
             raise UserError("pretraining: the ImageNet weights are those of VGG-16 without batch_norm; set it to false")
         if (self.pretraining == "tiny_imagenet") != (self.pretraining_iterations > 0):

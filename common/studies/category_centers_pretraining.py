@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 
 import numpy as np
@@ -20,6 +21,7 @@ from common.studies.category_centers import Cell
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SCALE = 255 / 256
 TINY = 64  # pixels of tiny_imagenet
+DIGITS = 16  # of a weights file's digest, in a cell's key
 
 
 def pretrained(cell: Cell, context: Context) -> dict[str, torch.Tensor]:
@@ -30,10 +32,14 @@ def pretrained(cell: Cell, context: Context) -> dict[str, torch.Tensor]:
     """
     size = _size(cell, context)
     if cell.pretraining == "imagenet":
-        return imagenet_state(context.options.weights_path(), context.options.offline, size, cell.hidden)
+        return imagenet_state(
+            context.options.weights_path(), context.options.offline, size, cell.hidden, cell.pretrained
+        )
     source = pretraining_images(cell, context)
     fields = study.pretraining_fields(cell) | {"size": size, "data": source.fingerprint}
-    arrays = context.artifact("category_centers-vgg16", fields, lambda: _pretrain(cell, source, context.options.device))
+    if study.VERSION > 1:  # version 1 stays out, so that what was made before the version was a field is found
+        fields["version"] = study.VERSION
+    arrays = context.artifact("category_centers-vgg16", fields, lambda: _pretrain(cell, source, context))
     return {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
 
 
@@ -47,15 +53,16 @@ def pretraining_images(cell: Cell, context: Context) -> Images:
     return context.data("tiny_imagenet", size if size < TINY else 0)[0]
 
 
-def _pretrain(cell: Cell, source: Images, device: str) -> dict[str, np.ndarray]:
+def _pretrain(cell: Cell, source: Images, context: Context) -> dict[str, np.ndarray]:
     """A VGG-16 on another data set; its state without the last layer."""
     n_classes = len(source.classes)
     build = networks.builder(cell, source.images.shape[1:], n_classes, networks.channel_statistics(source.images))
     schedule = _schedule(cell.pretraining_iterations)
-    data = training.Resident(source.images, source.labels, device)
+    data = training.Resident(source.images, source.labels, context.options.device)
     chance = {f"seed_{name}": seed("pretraining", name) for name in ("init", "order", "dropout")}
     member = training.Member(np.arange(len(source)), **chance)
-    (fitted,) = training.fit_many(build, data, [member], schedule, precision=cell.precision)
+    how = {"precision": cell.precision, "checkpoints": context.checkpoints}
+    (fitted,) = training.fit_many(build, data, [member], schedule, **how)
     return {name: value.numpy() for name, value in fitted.state.items() if not name.startswith("network.head.")}
 
 
@@ -73,7 +80,7 @@ def _schedule(iterations: int) -> training.Schedule:
 
 
 @cache
-def imagenet_state(path: str, offline: bool, size: int, hidden: int) -> dict[str, torch.Tensor]:
+def imagenet_state(path: str, offline: bool, size: int, hidden: int, pretrained: str = "") -> dict[str, torch.Tensor]:
     """torchvision's VGG-16 under the names of `Standardised(VGG)`, without its last layer, with its channels' scale.
 
     Parameters
@@ -83,16 +90,19 @@ def imagenet_state(path: str, offline: bool, size: int, hidden: int) -> dict[str
     size, hidden : int
         Of the network that it is for. The fully connected layers fit 224 pixels and width 4096; for other sizes only
         the convolutions are taken.
+    pretrained : str
+        Digest of the file, so that a cell's key says what its weights were; empty: torchvision's own.
 
     Raises
     ------
     UserError
-        If it cannot be had or is no VGG-16.
+        If it cannot be had, is no VGG-16, or is another file than was asked for.
     """
     theirs = _load(path) if path else _download(offline)
     names = {name: f"network.body.{name.removeprefix('features.')}" for name in theirs if name.startswith("features.")}
     if len(names) != 26 or "classifier.3.weight" not in theirs:
         raise UserError(f"weights {path or 'of torchvision'}: expected the state dict of torchvision's vgg16")
+    _check_digest(path, pretrained)
     state = {ours: theirs[name] for name, ours in names.items()}
     for name, values in (("mean", IMAGENET_MEAN), ("deviation", IMAGENET_DEVIATION)):
         state[name] = SCALE * torch.tensor(values).view(-1, 1, 1)
@@ -101,6 +111,23 @@ def imagenet_state(path: str, offline: bool, size: int, hidden: int) -> dict[str
         state["network.fc6.bias"] = theirs["classifier.0.bias"]
         state |= {f"network.fc7.{kind}": theirs[f"classifier.3.{kind}"] for kind in ("weight", "bias")}
     return state
+
+
+def _check_digest(path: str, pretrained: str) -> None:
+    from torchvision.models import VGG16_Weights
+
+    if not path:
+        if pretrained:
+            raise UserError(f"pretrained: {pretrained!r} is the digest of a file; name that with --weights")
+        return
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    own = VGG16_Weights.IMAGENET1K_V1.url.rsplit("-", 1)[1].removesuffix(".pth")  # its name ends in its digest's start
+    if found[:DIGITS] != pretrained if pretrained else not found.startswith(own):
+        meant = f"not {pretrained}" if pretrained else f"not that of torchvision's own file, {own}"
+        raise UserError(
+            f"weights {path}: their digest is {found[:DIGITS]}, {meant}; to use them set pretrained={found[:DIGITS]}"
+        )
 
 
 def _load(path: str) -> dict[str, torch.Tensor]:

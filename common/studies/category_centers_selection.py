@@ -17,7 +17,7 @@ LEARNED = 0.5
 SCHEDULE = "dataset network input_size pretraining iterations plateau precision count_scale epoch_scale".split()
 #: Columns of this study, so that code may name them before anything was measured.
 COLUMNS = (
-    "image_size input_size count_scale epoch_scale plateau pretraining variant samples epochs recessions "
+    "image_size input_size count_scale epoch_scale plateau pretraining pretrained variant samples epochs recessions "
     "iterations_done ended_by"
 ).split()
 NAMES = {"allcnn": "All-CNN", "vgg16": "VGG-16"}
@@ -29,19 +29,23 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
     """Of measured rows, those of the paper's own setting, in one precision, VGG-16 in one input size and pre-training.
 
     A smaller width or other batches are experiments of their own, and must not stand among the replicates. Where a
-    network was trained on a data set in several precisions, input sizes or pre-trainings, the one with the most cells
-    counts; of equal ones that nearest to the paper (ImageNet, 224 pixels, fp32).
+    network was trained on a data set in several precisions, input sizes or from several weights, the one with the most
+    cells counts; of equal ones that nearest to the paper (ImageNet, torchvision's own file, 224 pixels, fp32).
     """
     frame = frame.reindex(columns=[*frame, *(column for column in COLUMNS if column not in frame)])
     frame = frame[at_defaults(frame, USUAL) & (frame["imbalance"] != "own")].reset_index(drop=True)
     frame = frame.fillna({"epoch_scale": 0.0})  # what results from before that field have
-    kinds = ["pretraining", "input_size", "precision"]
+    kinds = ["pretraining", "pretrained", "input_size", "precision"]
     parts = [frame.iloc[:0]]
-    for _, rows in frame.fillna({"pretraining": "", "input_size": 0}).groupby(["dataset", "network"]):
+    for _, rows in frame.fillna({"pretraining": "", "pretrained": "", "input_size": 0}).groupby(["dataset", "network"]):
         cells = rows.groupby(kinds)["key"].nunique()
-        best = max(cells.index, key=lambda kind: (cells[kind], _PRETRAINING.index(kind[0]), kind[1], kind[2] == "fp32"))
+        best = max(cells.index, key=lambda kind: (cells[kind], *_nearness(*kind)))
         parts.append(rows[at_defaults(rows, dict(zip(kinds, best, strict=True)))])
     return pd.concat(parts)
+
+
+def _nearness(pretraining: str, pretrained: str, input_size: float, precision: str) -> tuple:
+    return _PRETRAINING.index(pretraining), not pretrained, input_size, precision == "fp32"
 
 
 def _learning(frame: pd.DataFrame) -> pd.DataFrame:

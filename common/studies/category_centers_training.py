@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
@@ -79,6 +79,7 @@ class _Group:
         fitted = training.fit_many(
             self.build, self.train, members, self.schedule, precision=self.shared.precision,
             on_point=course, at=range(epoch, self.schedule.iterations + 1, epoch), checkpoints=self.context.checkpoints,
+            hold=True,
         )  # fmt: skip
         for k, cell in enumerate(cells):
             yield _Evaluation(self, cell, *splits[k]).result(fitted[k], course, k)
@@ -104,9 +105,11 @@ class _Course:
 
     def __init__(self, group: _Group, valid: list[np.ndarray], epoch: int):
         self.group, self.valid, self.epoch = group, valid, epoch
-        self.rules = [plateau.Recessions(group.shared.plateau, group.shared.patience) for _ in valid]
-        self.accuracy: list[list[float]] = [[] for _ in valid]
-        self.rate = [[group.schedule.learning_rate] for _ in valid]
+        self.rules: dict[int, plateau.Recessions] = {}
+        self.accuracy: dict[int, list[float]] = {}
+        self.rate: dict[int, list[float]] = {}
+        for k in range(len(valid)):
+            self._begin(k)
 
     def __call__(self, k: int, iteration: int, network: torch.nn.Module) -> float:
         """Called by the engine after each epoch of each member; the factor on its learning rate."""
@@ -114,15 +117,20 @@ class _Course:
         labels = self.group.images.labels[self.valid[k]]
         return self._after(k, float((scores.argmax(dim=1).cpu().numpy() == labels).mean()))
 
-    def state_dict(self) -> dict:
-        """For checkpoints: the accuracies, from which the rest follows."""
-        return {"accuracy": self.accuracy}
+    def state_dict(self, members: Sequence[int]) -> dict:
+        """Of some members: the accuracies, from which the rest follows."""
+        return {"accuracy": [self.accuracy[k] for k in members]}
 
-    def load_state_dict(self, state: dict) -> None:
-        """From a checkpoint, in a course that has measured nothing of the members in question."""
-        for k, accuracies in enumerate(state["accuracy"]):
-            for accuracy in accuracies[len(self.accuracy[k]) :]:
+    def load_state_dict(self, state: dict, members: Sequence[int]) -> None:
+        """In the place of what has been measured of these members."""
+        for k, accuracies in zip(members, state["accuracy"], strict=True):
+            self._begin(k)
+            for accuracy in accuracies:
                 self._after(k, accuracy)
+
+    def _begin(self, k: int) -> None:
+        self.rules[k] = plateau.Recessions(self.group.shared.plateau, self.group.shared.patience)
+        self.accuracy[k], self.rate[k] = [], [self.group.schedule.learning_rate]
 
     def _after(self, k: int, accuracy: float) -> float:
         """Note an epoch's accuracy; the factor on the learning rate."""
@@ -187,7 +195,7 @@ class _Evaluation:
         curves = [{"method": own, "curve": "training loss", "x": fitted.loss_at.tolist(), "y": fitted.loss.tolist()}]
         curves += course.curves(k, own)
         status = "diverged" if diverged else "ok"
-        return Result(self.cell, self.rows, curves, columns, status, fitted.seconds)
+        return Result(self.cell, self.rows, curves, columns, status, fitted.seconds, fitted.held)
 
     def _add(self, method: str, variant: str, metric: str, value: float, class_label: int = -1) -> None:
         name = method_name(method, self.cell.sampler)

@@ -26,7 +26,12 @@ from common.studies.class_specific_extrapolation_protocol import (  # noqa: F401
     Cell,
     Parameters,
 )
-from common.studies.class_specific_extrapolation_selection import main_rows, selected, summary  # noqa: F401 - what counts
+from common.studies.class_specific_extrapolation_selection import (  # noqa: F401 - what counts
+    judged,
+    main_rows,
+    selected,
+    summary,
+)
 
 STEM = "class_specific_extrapolation"
 PAPER = 3
@@ -49,7 +54,7 @@ def cells(parameters: Parameters) -> list[Cell]:
             dropout=p.dropout, epochs=p.epochs, batch_size=p.batch_size, learning_rate=p.learning_rate,
             precision=p.precision, sampler=sampler, ablation=ablation, iterations=p.iterations,
             head_epochs=p.head_epochs, amount=p.amount, share=p.share, gamma=p.gamma, p_max=p.p_max, tau=p.tau,
-            pairing=p.pairing, distance=p.distance, head_rate=p.head_rate,
+            pairing=p.pairing, distance=p.distance, starts=p.starts, head_rate=p.head_rate,
         )
         for replicate in range(p.first_replicate, p.first_replicate + p.replicates)
         for rare, ablation, sampler in arms

@@ -26,6 +26,7 @@ BIASES = {
     "bottom": {"selection": "bottom"},
     "top": {"selection": "top"},
     "asymmetric": {"target": "asymmetric"},
+    "both": {"selection": "bottom", "target": "asymmetric"},
 }
 CLASS_SPECIFIC = ("written", "run", "two")
 
@@ -35,7 +36,7 @@ def run(cells: list[Cell], context: Context) -> Iterator[Result]:
 
     def alike(cell: Cell) -> Cell:
         arm = {"share": 0.3, "gamma": -0.4, "p_max": 0.5, "tau": 0.7, "pairing": "major", "distance": "boundary"}
-        return replace(cell, sampler="none", ablation=False, amount=0.1, **arm)
+        return replace(cell, sampler="none", ablation=False, amount=0.1, starts="all", **arm)
 
     for _, group in groupby(sorted(cells, key=lambda cell: repr(alike(cell))), key=alike):
         yield from _together(list(group), context)
@@ -82,10 +83,10 @@ def _train(arms: list[_Arm], iteration: int) -> None:
     stop = {"on_point": lambda k, done, _: 0.0 if done == ends[k] else None, "at": set(ends)} if len(arms) > 1 else {}
     begun = arms[0].clock()
     fitted = training.fit_many(lambda generator: arms[0].build(), resident, members, schedule, **stop)
-    busy = (arms[0].clock() - begun) / len(arms)
+    busy = arms[0].clock() - begun
     for arm, one, end in zip(arms, fitted, ends, strict=True):
         arm.take(one, end)
-        arm.busy_seconds += busy
+        arm.busy_seconds += busy * end / sum(ends)  # together they cost what their updates cost
 
 
 class _Arm:
@@ -147,8 +148,9 @@ class _Arm:
         if self.cell.sampler == "none":
             return
         started, busy = time.perf_counter(), self.clock()
-        x = np.concatenate([self.found.train, self.synthetic])
-        y = np.concatenate([self.found.train_labels, self.synthetic_labels])
+        x, y = self.found.train, self.found.train_labels
+        if self.cell.starts == "all":
+            x, y = np.concatenate([x, self.synthetic]), np.concatenate([y, self.synthetic_labels])
         present = np.bincount(y, minlength=len(self.counts))
         amounts = {minor: max(round(self.cell.amount * self.counts[minor]), 1) for minor in self._active(iteration)}
         if amounts:
@@ -225,8 +227,11 @@ class _Arm:
         """Rows and curves of the cell."""
         method = protocol.METHODS[self.cell.sampler]
         end = measures.Scores(self.probabilities(self.found.test), self.found.test_labels)
-        rows, curves = end.rows(method, self.pairs, self.classes), end.curves(method, self.pairs, self.classes)
-        rows += self._cost(method)
+        rows = end.rows(method, self.pairs, self.classes) + self._cost(method)
+        if self.diverged:
+            rows = [{**row, "value": float("nan")} for row in rows]
+            return self._result(rows, [])
+        curves = end.curves(method, self.pairs, self.classes)
         if self.cell.sampler == "none":
             rows += self.start.rows(protocol.BEFORE, self.pairs, self.classes)
             curves += self.start.curves(protocol.BEFORE, self.pairs, self.classes)
@@ -242,12 +247,13 @@ class _Arm:
             curves.append({"method": method, "curve": f"PR-AUC {pair}", "x": np.arange(len(along)), "y": along})
             made = self.synthetic[self.synthetic_labels == minor]
             curves += measures.picture(method, pair, self.found, (major, minor), made, self.probabilities)
-        if self.diverged:
-            rows = [{**row, "value": float("nan")} for row in rows]
+        return self._result(rows, [measures.plain(curve) for curve in curves])
+
+    def _result(self, rows: list[dict], curves: list[dict]) -> Result:
         return Result(
             self.cell,
             rows,
-            [] if self.diverged else [measures.plain(curve) for curve in curves],
+            curves,
             self._columns(),
             "diverged" if self.diverged else "ok",
             self.head_seconds + self.sampling_seconds,

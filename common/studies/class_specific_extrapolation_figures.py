@@ -10,14 +10,15 @@ import pandas as pd
 
 from common import plots, tables
 from common.look import RC
-from common.statistics import interval, paired_interval, summarise
+from common.statistics import interval, summarise
 from common.studies.class_specific_extrapolation_claims import UNIFORM, paper_pairs
 from common.studies.class_specific_extrapolation_protocol import ADJUSTED, ARMS, BEFORE, METHODS
+from common.studies.class_specific_extrapolation_selection import main_rows
 
 NAMES = tuple(METHODS[arm] for arm in ARMS)
 ADDED = (METHODS["eos"], METHODS["smote"], METHODS["oversampling"], ADJUSTED)
 SPECIFIC = tuple(METHODS[arm] for arm in ("written", "run", "two", "without"))
-EVERY = (BEFORE, *NAMES, *SPECIFIC, *ADDED)
+EVERY = (BEFORE, *NAMES, METHODS["both"], *SPECIFIC, *ADDED)
 STYLES = plots.method_styles((BEFORE, *NAMES))
 #: Panels of figure 1 as the paper has them: the pair, and whether its corner is enlarged.
 FIGURE_1 = (
@@ -113,7 +114,7 @@ def gains(frame: pd.DataFrame, metric: str = "pr_auc", methods: Iterable[str] = 
         axes = figure.subplots()
         for number, method in enumerate(methods):
             at = np.arange(len(pairs)) + 0.16 * (number - (len(methods) - 1) / 2)
-            found = [paired_interval(table[pair][method], table[pair][NAMES[0]]) for pair in pairs]
+            found = [interval(table[pair][method] - table[pair][NAMES[0]]) for pair in pairs]
             middle = np.array([one.estimate for one in found])
             reach = np.nan_to_num([[one.estimate - one.low, one.high - one.estimate] for one in found]).T
             style = STYLES[method]
@@ -167,6 +168,37 @@ def _wide(part: pd.DataFrame, across: str, order: Sequence[str], methods: Iterab
     return table.reindex(index=_known(part, methods), columns=list(order)).rename_axis(columns=None).reset_index()
 
 
+def by_starts(frame: pd.DataFrame) -> pd.DataFrame:
+    """PR-AUC of the arms that were also run with images alone as starts, on the replicates that have both."""
+    real = main_rows(frame, starts="real")
+    if real.empty:
+        return pd.DataFrame()
+    every = main_rows(frame)
+    kind = ["replicate", "method", "hidden", "iterations"]
+    both = every.merge(real[kind].drop_duplicates(), on=kind)
+    tables_ = {"images and synthetic samples": both, "images only": real}
+    found = [by_pair(part[part["status"] == "ok"], "pr_auc").assign(starts=name) for name, part in tables_.items()]
+    columns = ["method", "starts", *pairs_of(real)]
+    return pd.concat(found)[columns].sort_values("method", kind="stable", ignore_index=True)
+
+
+def by_chance(frame: pd.DataFrame) -> pd.DataFrame:
+    """How far two arms of one rule are apart: random selection, in two arms, of pairs that are separable in both.
+
+    One row a replicate and pair: PR-AUC of both arms and their difference, which is chance (other draws of major
+    images, another head beside it).
+    """
+    both = [METHODS["random"], METHODS["run"]]
+    rows = frame[(frame["metric"] == "overlapped") & (frame["method"] == METHODS["run"]) & (frame["value"] == 0)]
+    table = frame[frame["metric"] == "pr_auc"].pivot_table(
+        index=["replicate", "pair"], columns="method", values="value"
+    )
+    if rows.empty or not set(both) <= set(table):
+        return pd.DataFrame()
+    alike = table.loc[table.index.isin(rows.set_index(["replicate", "pair"]).index), both].dropna()
+    return alike.assign(difference=alike[both[1]] - alike[both[0]]).reset_index().rename_axis(columns=None)
+
+
 def overall(frame: pd.DataFrame) -> pd.DataFrame:
     """Accuracy over all classes and mean recall of minor classes, one row per method."""
     minor = frame[frame["metric"] == "minor_recall"].groupby(["replicate", "method"], as_index=False)["value"].mean()
@@ -187,8 +219,9 @@ def cost(frame: pd.DataFrame) -> pd.DataFrame:
         for metric, name in metrics.items():
             values = table[metric]
             row[name] = tables.text(float(values[method].mean()), 0)
-            if method != UNIFORM and UNIFORM in values and values[UNIFORM].gt(0).all():
-                saved = interval(100 * (1 - values[method] / values[UNIFORM]))
+            # A replicate without the uniform bias, or with no time of it, says nothing of what is saved.
+            if method != UNIFORM and UNIFORM in values and values[UNIFORM].gt(0).any():
+                saved = interval(100 * (1 - values[method] / values[UNIFORM].where(values[UNIFORM] > 0)))
                 row[f"{name} saved, %"] = tables.effect(saved.estimate, saved.low, saved.high, digits=1)
         rows.append(row)
     return pd.DataFrame(rows)

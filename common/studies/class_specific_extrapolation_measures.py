@@ -24,8 +24,9 @@ DIGITS = 5
 
 
 def pair_name(classes, major: int, minor: int) -> str:
-    """``Dog-Cat``: the major class first, as the paper writes it."""
-    return f"{classes[major]}-{classes[minor]}".title()
+    """``Dog-Cat``: the major class first, as the paper writes it; a hyphen within a name becomes a space."""
+    first, second = (str(classes[label]).replace("-", " ") for label in (major, minor))
+    return f"{first}-{second}".title()
 
 
 def row(method: str, metric: str, value: float, pair: str = "", class_label: int = -1) -> dict:

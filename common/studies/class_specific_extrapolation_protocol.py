@@ -19,6 +19,7 @@ METHODS = {
     "bottom": "bottom",
     "top": "top",
     "asymmetric": "asymmetric",
+    "both": "asymmetric and bottom",
     "written": "class-specific, as written",
     "run": "class-specific, as run",
     "two": "class-specific, two pairs",
@@ -62,6 +63,8 @@ class Parameters:
         Of selected major images; of equation 1; threshold of pair accuracy.
     pairing, distance : str
         See `extrapolation.BiasedExtrapolation`.
+    starts : {'all', 'real'}
+        Which minor samples later iterations extrapolate from: synthetic ones, too, or images only.
     head_rate : float
         Learning rate of the head, constant.
     majors, minors, held_out, depth, width, hidden, batch_norm, dropout, epochs, batch_size, learning_rate, precision
@@ -84,6 +87,7 @@ class Parameters:
     tau: float = 0.7
     pairing: str = "major"
     distance: str = "boundary"
+    starts: str = "all"
     head_rate: float = 0.01
     majors: int = 240
     minors: int = 80
@@ -102,6 +106,7 @@ class Parameters:
         """Raise `UserError` for a value that cannot be run."""
         backbones.validate(self)
         checks.known(self, samplers=METHODS, pairing=("major", "minor"), distance=("boundary", "centre"))
+        checks.known(self, starts=("all", "real"))
         checks.at_least(self, replicates=1, first_replicate=0, iterations=1, head_epochs=1)
         checks.positive(self, "amount", "head_rate")
         if "smote" in self.samplers and self.minors < 2:
@@ -134,4 +139,5 @@ class Cell(Backbone):
     tau: float = 0.7
     pairing: str = "major"
     distance: str = "boundary"
+    starts: str = "all"
     head_rate: float = 0.01

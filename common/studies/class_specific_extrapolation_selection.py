@@ -12,7 +12,9 @@ from common.studies.class_specific_extrapolation_protocol import Cell
 
 #: Fields in which runs of the paper's own setting may differ; the width of the head is not stated, and figures and
 #: verdicts never mix two.
-FREE = {"dataset", "replicate", "rare", "hidden", "dropout", "precision", "sampler", "ablation", "iterations"}
+FREE = {
+    "dataset", "replicate", "rare", "hidden", "dropout", "precision", "sampler", "ablation", "iterations", "starts",
+}  # fmt: skip
 USUAL = {field.name: field.default for field in dataclasses.fields(Cell) if field.name not in FREE}
 
 
@@ -21,15 +23,26 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[at_defaults(frame, USUAL)]
 
 
-def main_rows(frame: pd.DataFrame, ablation: bool = False) -> pd.DataFrame:
-    """The rows to show, of one experiment: one width of the head and one number of iterations.
+def judged(frame: pd.DataFrame) -> pd.DataFrame:
+    """What claims are judged by: later iterations extrapolate from synthetic samples, too."""
+    return frame[at_defaults(frame, {"starts": "all"})]
 
-    The most iterations, then the widest head, of those that at least two replicates have (one, if none has two).
+
+def main_rows(frame: pd.DataFrame, ablation: bool = False, starts: str = "all") -> pd.DataFrame:
+    """The rows to show, of one experiment: one data set, one width of the head and one number of iterations.
+
+    CIFAR-10 if it was measured; the most iterations, then the widest head, of those that at least two replicates have
+    (one, if none has two).
     """
-    frame = frame[frame["ablation"].astype(bool) == ablation] if len(frame) else frame
-    kind = ["iterations", "hidden", "dropout", "precision"]
     if frame.empty:
         return frame
+    of_starts = at_defaults(frame, {"starts": "all"}) if starts == "all" else frame["starts"] == starts
+    frame = frame[(frame["ablation"].astype(bool) == ablation) & of_starts]
+    if frame.empty:
+        return frame
+    datasets = set(frame["dataset"])
+    frame = frame[frame["dataset"] == ("cifar10" if "cifar10" in datasets else min(datasets))]
+    kind = ["iterations", "hidden", "dropout", "precision"]
     replicates = frame.groupby(kind)["replicate"].nunique()
     chosen = max(replicates[replicates >= min(2, replicates.max())].index)
     return frame[(frame[kind] == list(chosen)).all(axis=1)]

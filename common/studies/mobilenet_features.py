@@ -21,6 +21,7 @@ from common.errors import UserError
 from common.mobilenet import LAST
 from common.seeds import seed
 from common.studies.mobilenet_features_claims import (  # noqa: F401 - the claims file names them
+    claim_best_combination,
     claim_larger_gain_on_features,
     claim_larger_relative_drop,
     claim_only_helper,

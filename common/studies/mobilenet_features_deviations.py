@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from common.mobilenet_weights import IMAGENET, RANDOM, described
 from common.studies.mobilenet_features_resampling import METHODS
-from common.studies.mobilenet_features_selection import EPOCHS, FOLDS
+from common.studies.mobilenet_features_selection import EPOCHS, FOLDS, RATIOS
 
 DATASETS = ("cifar10", "mnist", "stl10")
-RATIOS = (2, 5, 10)
 ON_FEATURES = ("none", "smote", "smoteenn", "iht")
 ON_IMAGES = ("none", "oversampling", "undersampling", "smote", "smoteenn", "iht")
 
@@ -30,11 +29,11 @@ def deviations(parameters) -> list[dict]:
         here = f"{p.per_class:,} training images"
         rows.append(("largest class", "as many as the set has", here, "cost"))
     if p.dataset == "mnist":
-        why = "classes differ in size, and any of them may be the largest of a fold"
-        rows.append(("images of the largest class", "not stated", "MNIST: those of the smallest, 5,421 and 892", why))
+        why = "MNIST's classes differ in size, and any of them may be the largest of a fold"
+        rows.append(("images of the largest class", "not stated", "those of the smallest class, 5,421 and 892", why))
     if set(p.rhos) != set(RATIOS):
         here = ", ".join(f"{ratio:g}" for ratio in sorted(p.rhos))
-        rows.append(("imbalance ratios", RATIOS, here, "cost; the other half of a run may hold them"))
+        rows.append(("imbalance ratios", RATIOS, here, "cost"))
     if p.replicates != FOLDS:
         why = "intervals are given; more are added by first_replicate and replicates"
         rows.append(("folds", FOLDS, p.replicates, why))

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pandas as pd
 
 from common import plots
-from common.cells import Cell
+from common.mobilenet import BLOCKS, LAYERS
 from common.mobilenet_weights import RANDOM
+from common.names import named
 from common.studies import mobilenet_features as study
+from common.studies.mobilenet_features import Cell
 from common.studies.mobilenet_features_deviations import DATASETS
 from common.studies.mobilenet_features_resampling import METHODS
-from common.studies.mobilenet_features_tables import SETS, TITLES, scores, summarise
+from common.studies.mobilenet_features_selection import TRAINED
+from common.studies.mobilenet_features_tables import TITLES, scores, summarise
 
 STYLES = plots.method_styles(METHODS.values())
+HALVES = (study.FEATURES, study.IMAGES, study.FINETUNED)
+#: Departures that a reader could take for those of the other half, too.
+BY_HALF = ("imbalance ratios", "folds", "epochs", "precision", "data sets left out")
 
 
 def over_ratios(frame: pd.DataFrame, metric: str = "avacc") -> plots.Chart | None:
@@ -24,7 +32,7 @@ def over_ratios(frame: pd.DataFrame, metric: str = "avacc") -> plots.Chart | Non
         return None
     found = summarise(rows, ["representation", "dataset", "rho", "method"])
     titles = {
-        (kind, name): f"{kind}, {SETS.get(name, name)}"
+        (kind, name): f"{kind}, {named(name)}"
         for kind, name in found[["representation", "dataset"]].drop_duplicates().itertuples(index=False)
     }
     return plots.panels(
@@ -34,7 +42,10 @@ def over_ratios(frame: pd.DataFrame, metric: str = "avacc") -> plots.Chart | Non
 
 
 def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
-    """The parameters that would give these rows, to say how they depart from the paper."""
+    """The parameters that would give these rows, of one representation and data set, to say how they depart.
+
+    Folds are those that every setting has.
+    """
     if frame.empty:
         return None
 
@@ -42,43 +53,113 @@ def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
         own = frame[frame["representation"] == representation]
         return tuple(name for name in METHODS if name in set(own["sampler"]))
 
-    trained = frame[frame["representation"] != study.FEATURES]
-    datasets = set(frame["dataset"])
+    trained = frame["representation"].iloc[0] != study.FEATURES
     return study.Parameters(
-        dataset=next((name for name in ("mnist", *DATASETS) if name in datasets), min(datasets)),
+        dataset=frame["dataset"].iloc[0],
         rhos=tuple(sorted(frame["rho"].unique())),
         samplers=samplers(study.FEATURES),
         image_samplers=samplers(study.IMAGES),
         finetuned_samplers=samplers(study.FINETUNED),
         variants=tuple(v for v in study.VARIANTS if v in set(frame["variant"])) or ("paper",),
-        epochs=float(trained["epochs"].min()) if len(trained) else study.EPOCHS,
-        precision=trained["precision"].iloc[0] if len(trained) else "fp32",
-        replicates=int(frame["replicate"].nunique()),
+        epochs=float(frame["epochs"].iloc[0]) if trained else study.EPOCHS,
+        precision=frame["precision"].iloc[0] if trained else "fp32",
+        replicates=_folds(frame)[0],
         per_class=int(frame["per_class"].max()),
         pretrained=frame["pretrained"].iloc[0],
         alpha=float(frame["alpha"].iloc[0]),
     )
 
 
+def _folds(frame: pd.DataFrame) -> tuple[int, int]:
+    """Least and most folds of a ratio and resampler on the paper's features; the least is 0 where one is not there."""
+    own = frame[frame["variant"] == "paper"]
+    table = (own if len(own) else frame).pivot_table(
+        index="rho", columns="sampler", values="replicate", aggfunc="nunique", fill_value=0
+    )
+    return int(table.min(axis=None)), int(table.max(axis=None))
+
+
 def measured_deviations(frame: pd.DataFrame) -> list[dict]:
-    """Departures from the paper of all these rows together."""
-    rows = study.deviations(parameters_of(frame))
-    if missing := [SETS[name] for name in DATASETS if name not in set(frame["dataset"])]:
-        why = "not at hand; its rows stand empty, and averages over data sets are over fewer"
-        rows.append({"what": "data sets left out", "paper": "none", "here": ", ".join(missing), "why": why})
+    """Departures from the paper of the rows that count (`judged`), each saying of which unless it is of all of them."""
+    frame = study.judged(frame[frame["dataset"].isin(DATASETS)])
+    if frame.empty:
+        return []
+    halves = [kind for kind in HALVES if kind in set(frame["representation"])]
+    places, found = [], {}
+    for kind in halves:
+        own = frame[frame["representation"] == kind]
+        at_hand = [name for name in DATASETS if name in set(own["dataset"])]
+        for dataset in at_hand:
+            places.append((kind, dataset))
+            for row in _departures(own[own["dataset"] == dataset]):
+                found.setdefault((row["what"], str(row["paper"])), []).append((places[-1], row))
+        if missing := [named(name) for name in DATASETS if name not in at_hand]:
+            why = "not at hand, or not measured yet; their rows stand empty, and averages over data sets are over fewer"
+            row = {"what": "data sets left out", "paper": "none", "here": ", ".join(missing), "why": why}
+            found.setdefault((row["what"], "none"), []).extend(((kind, name), row) for name in at_hand)
+    rows = [{**told[0][1], "here": _here(what, told, places)} for (what, _), told in found.items()]
+    if missing := [kind for kind in (study.FEATURES, study.IMAGES) if kind not in halves]:
+        why = "not measured yet; claims that need them have no data"
+        rows.append({"what": "representations left out", "paper": "none", "here": ", ".join(missing), "why": why})
     return rows
 
 
-def protocol_table(cell: Cell) -> pd.DataFrame:
-    """How the paper sets up both halves beside how this cell's run does."""
+def _departures(frame: pd.DataFrame) -> list[dict]:
+    """Those of one representation and data set; `folds` says where settings have different numbers."""
+    least, most = _folds(frame)
+    rows = study.deviations(parameters_of(frame))
+    uneven = {"here": f"{least} to {most}"} if least < most else {}
+    return [row | uneven if row["what"] == "folds" else row for row in rows]
+
+
+def _here(what: str, told: list[tuple[tuple[str, str], dict]], places: list[tuple[str, str]]) -> object:
+    """What is here in place of the paper's, with representation and data set unless that goes without saying."""
+    values = {place: row["here"] for place, row in told}
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for place, here in values.items():
+        alike.setdefault(str(here), []).append(place)
+    concerned = [place for place in places if what in BY_HALF or place[0] in {kind for kind, _ in values}]
+    if len(alike) == 1 and len(values) == len(concerned):
+        return next(iter(values.values()))
+    return "; ".join(f"{_named(of, places)}: {here}" for here, of in alike.items())
+
+
+def _named(some: list[tuple[str, str]], places: list[tuple[str, str]]) -> str:
+    """These of all places in words: by representation or data set alone where that is enough."""
+    kinds, sets = (dict.fromkeys(place[part] for place in some) for part in (0, 1))
+    if all(place in some for place in places if place[0] in kinds):
+        return ", ".join(kinds)
+    if all(place in some for place in places if place[1] in sets):
+        return ", ".join(map(named, sets))
+    return ", ".join(f"{kind} of {named(name)}" for kind, name in some)
+
+
+def protocol_table(cells: Sequence[Cell]) -> pd.DataFrame:
+    """How the paper sets up each half beside how these cells do: the rows of what is among them."""
+    kinds = {cell.representation for cell in cells}
+    first, sizes = cells[0], dict.fromkeys(f"{cell.image_size} x {cell.image_size}" for cell in cells)
     rows = [
-        ("images", "64 x 64, three channels", f"{cell.image_size} x {cell.image_size}, three channels"),
-        ("network", "MobileNet, width 1, ImageNet weights", f"width {cell.alpha:g}, {_weights(cell.pretrained)}"),
-        ("features", "4096, last convolution", f"{_n_features(cell):,}, {cell.layer}"),
-        ("on features", "RBF machine, C = 1, gamma not stated", f"RBF machine, C = 1, gamma '{cell.gamma}'"),
-        ("on images", "average pooling, 1024 ReLU, softmax", "the same"),
-        ("fine-tuning", "RMSprop, rate 0.0001, batch 32, 50 epochs", f"the same, {cell.epochs:g} epochs"),
+        ("images", "64 x 64, three channels", f"{', '.join(sizes)}, three channels"),
+        ("network", "MobileNet, width 1, ImageNet weights", f"width {first.alpha:g}, {_weights(first.pretrained)}"),
     ]
+    variants = {cell.variant: cell for cell in cells if cell.representation == study.FEATURES}
+    for name, cell in variants.items():
+        what = "features" if name == "paper" else f"features, {name}"
+        how = f"{n_features(cell):,}, {cell.layer}" + ", averaged over places" * cell.pooled
+        rows.append((what, "4,096, last convolution" if name == "paper" else "not run", how))
+    for cell in [cell for cell in cells if cell.representation == study.FINETUNED][:1]:
+        rows.append(("fine-tuned features", "not run", f"{n_features(cell):,}, {cell.layer}, fine-tuned on the fold"))
+    if kinds - {study.IMAGES}:
+        gammas = dict.fromkeys(f"'{cell.gamma}'" for cell in cells if cell.representation != study.IMAGES)
+        machine = "RBF machine, C = 1, gamma"
+        rows.append(("on features", f"{machine} not stated", f"{machine} {', '.join(gammas)}"))
+    trained = [cell for cell in cells if cell.representation in TRAINED]
+    if trained:
+        epochs = ", ".join(dict.fromkeys(f"{cell.epochs:g} epochs" for cell in trained))
+        rows += [
+            ("on images", "average pooling, 1024 ReLU, softmax", "the same"),
+            ("fine-tuning", "RMSprop, rate 0.0001, batch 32, 50 epochs", f"the same, {epochs}"),
+        ]
     return pd.DataFrame(rows, columns=["what", "in the paper", "here"])
 
 
@@ -86,52 +167,15 @@ def _weights(pretrained: str) -> str:
     return "random weights" if pretrained == RANDOM else f"ImageNet weights {pretrained}"
 
 
-def _n_features(cell: Cell) -> int:
-    return int(1024 * cell.alpha) * (cell.image_size // 32) ** 2
+def n_features(cell: Cell) -> int:
+    """How many values the cell's machine sees of an image: those of the layer's map, or of one place if pooled."""
+    blocks = BLOCKS[: LAYERS.index(cell.layer) + 1]
+    side = cell.image_size // 2
+    for _, stride in blocks:
+        side //= stride
+    return int(blocks[-1][0] * cell.alpha) * (1 if cell.pooled else side**2)
 
 
-def interpolations(images: np.ndarray, labels: np.ndarray, features: np.ndarray, count: int = 4, seed: int = 0) -> dict:
-    """Figure 1, and what interpolation does to features: pairs that SMOTE could take, half-way between them.
-
-    An image and one of its five nearest of the same class, by pixels (as on images) or by features (as on features);
-    the mean of the two, as an image, and for the mean of the two features the real images that are nearest to it, the
-    pair left out.
-
-    Parameters
-    ----------
-    images : array of uint8, shape (n, side, side, channels)
-    labels : array of int, shape (n,)
-    features : array of float, shape (n, d)
-    count : int
-        Pairs of each kind, each of another class where there are enough.
-
-    Returns
-    -------
-    dict
-        'pixels' and 'features': lists of rows of images, first, half-way or nearest real ones, second; 'same_class':
-        share of those nearest real images that are of the pair's class.
-    """
-    random = np.random.default_rng(seed)
-    classes = np.unique(labels)
-    vectors = images.reshape(len(images), -1).astype(np.float32)
-    found = {"pixels": [], "features": []}
-    same = []
-    for label in random.permutation(classes)[:count]:
-        members = np.flatnonzero(labels == label)
-        first = random.choice(members)
-        second = _near(vectors, first, members, random)
-        half = np.rint((vectors[first] + vectors[second]) / 2).astype(np.uint8).reshape(images.shape[1:])
-        found["pixels"].append([images[first], half, images[second]])
-        second = _near(features, first, members, random)
-        distance = np.square(features - (features[first] + features[second]) / 2).sum(axis=1)
-        distance[[first, second]] = np.inf
-        nearest = np.argsort(distance)[:3]
-        same += (labels[nearest] == label).tolist()
-        found["features"].append([images[first], *images[nearest], images[second]])
-    return {**found, "same_class": float(np.mean(same))}
-
-
-def _near(vectors: np.ndarray, first: int, members: np.ndarray, random) -> int:
-    """One of the five members nearest to `first`."""
-    distance = np.square(vectors[members] - vectors[first]).sum(axis=1)
-    return int(random.choice(members[np.argsort(distance)[1:6]]))
+def on_features(cell: Cell) -> Cell:
+    """The cell whose features are shown for it: of an image cell that of the paper's, which are kept of all images."""
+    return cell if cell.representation == study.FEATURES else replace(cell, representation=study.FEATURES)

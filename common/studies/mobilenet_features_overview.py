@@ -25,7 +25,7 @@ SITUATIONS = {
     study.IMAGES: "fine-tune an ImageNet network",
 }
 FIGURE = "AvAcc over the imbalance ratio, by representation and data set."
-MATTER = ("weights", "data sets left out", "epochs", "folds")
+MATTER = ("weights", "representations left out", "data sets left out", "epochs", "imbalance ratios", "folds")
 
 
 def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
@@ -78,4 +78,4 @@ def drawn(frame: pd.DataFrame) -> str:
 
 def deviations(frame: pd.DataFrame) -> list[dict]:
     """Departures from the paper of all that was measured."""
-    return show.measured_deviations(study.main_rows(frame))
+    return show.measured_deviations(frame)

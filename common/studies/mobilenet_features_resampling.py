@@ -22,7 +22,6 @@ METHODS = {
 }
 SAMPLERS = tuple(METHODS)
 BY_POSITION = ("none", "oversampling", "undersampling")
-PRINTED = {"baseline": "Base", "oversampling": "ROS", "undersampling": "RUS"}
 
 
 class Failed(Exception):

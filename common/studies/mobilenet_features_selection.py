@@ -11,6 +11,7 @@ from common.names import named
 
 EPOCHS = 50  # of the paper's fine-tuning
 FOLDS = 10  # of the paper
+RATIOS = (2, 5, 10)  # of the paper
 FEATURES, IMAGES, FINETUNED = "features", "images", "fine-tuned features"
 TRAINED = (IMAGES, FINETUNED)  # representations that come from fine-tuning
 
@@ -29,13 +30,16 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def judged(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows on which claims are judged: of fine-tuned networks one schedule a data set (`coverage.covering`)."""
+    """The rows on which claims are judged: of what is fine-tuned one schedule a data set and representation.
+
+    Which one `coverage.covering` says.
+    """
     if frame.empty:
         return frame
     trained = frame["representation"].isin(TRAINED)
     parts = [frame[~trained]]
-    how, setting = ["epochs", "precision"], ["representation", "rho", "sampler", "variant"]
-    for _, part in frame[trained].groupby("dataset"):
+    how, setting = ["epochs", "precision"], ["rho", "sampler", "variant"]
+    for _, part in frame[trained].groupby(["dataset", "representation"]):
         (epochs, precision), *_ = covering(part, setting, how)
         parts.append(part[(part["epochs"] == epochs) & (part["precision"] == precision)])
     return pd.concat(parts)
@@ -69,7 +73,9 @@ def summary(frame: pd.DataFrame) -> str:
         if rows.empty:
             continue
         sets = ", ".join(map(named, sorted(rows["dataset"].unique())))
-        part = f"{rows['key'].nunique():,} {name} ({sets}; folds: {rows['replicate'].nunique()} of {FOLDS}"
+        ratios, of = (", ".join(f"{ratio:g}" for ratio in sorted(set(found))) for found in (rows["rho"], RATIOS))
+        ratios = f"IR {ratios}" if ratios == of else f"IR {ratios} of {of}"
+        part = f"{rows['key'].nunique():,} {name} ({sets}; {ratios}; folds: {rows['replicate'].nunique()} of {FOLDS}"
         epochs = rows["epochs"].min()
         parts.append(part + (f"; shortened, {epochs:g} of {EPOCHS} epochs)" if epochs < EPOCHS else ")"))
     return "; ".join(parts) + "." if parts else f"{frame['key'].nunique():,} cells."

@@ -59,6 +59,8 @@ def features(cell: Cell, context: Context, train_at: np.ndarray, test_at: np.nda
             "pooled": cell.pooled,
             "images": "all" if whole else hashlib.sha256(positions.tobytes()).hexdigest(),
         }
+        if study.VERSION > 1:  # version 1 stays out, so that what was made before the version was a field is found
+            fields["version"] = study.VERSION
         wanted = images.images if whole else images.images[positions]
 
         def make(wanted=wanted):

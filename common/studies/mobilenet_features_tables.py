@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import combinations
 
 import pandas as pd
 
 from common import tables
+from common.matching import complete_block
+from common.names import named
 from common.statistics import corrected_interval
 from common.studies import mobilenet_features as study
 from common.studies.mobilenet_features_deviations import DATASETS, RATIOS
-from common.studies.mobilenet_features_resampling import METHODS, PRINTED
+from common.studies.mobilenet_features_resampling import METHODS
 from common.studies.mobilenet_features_scoring import METRICS
 
 TITLES = {"avacc": "AvAcc", "cba": "CBA", "mavg": "MAvG"}
-SETS = {"cifar10": "CIFAR-10", "mnist": "MNIST", "stl10": "STL-10"}
-HEADS = {method: PRINTED.get(method, method) for method in METHODS.values()}
 KEY = ["representation", "metric", "method"]
 
 
@@ -24,6 +25,15 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
     by = [name for name in ("representation", "dataset", "rho", "method") if name in table]
     place = list(METHODS.values()).index
     return table.sort_values(by, key=lambda c: c.map(place) if c.name == "method" else c, ignore_index=True)
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with data sets and the ratio as they are called on the page."""
+    if "dataset" in table:
+        table = table.assign(dataset=table["dataset"].map(named))
+    if "rho" in table and (table["rho"] % 1 == 0).all():
+        table = table.astype({"rho": int})
+    return table.rename(columns={"dataset": "data set", "rho": "IR"})
 
 
 def scores(frame: pd.DataFrame) -> pd.DataFrame:
@@ -69,11 +79,14 @@ def table_1(published: pd.DataFrame, frame: pd.DataFrame, representation: str) -
 def table_2(published: pd.DataFrame, frame: pd.DataFrame, representation: str) -> dict[str, pd.DataFrame]:
     """Table 2 and ours, by metric and ratio, averaged over data sets: by caption, one table or two.
 
-    A set counts if every method of the table that was measured at all was measured on it. Ours stands beside the
-    paper's if it is over all sets; an average over fewer has another level, and a table of its own.
+    Every average is over the same sets, those that leave the most to show (`_sets`); a method that was not measured on
+    all of them has none. Ours stands beside the paper's if it is over all sets; an average over fewer has another
+    level, and a table of its own.
     """
     ours = scores(frame)
-    sets = [name for name in DATASETS if len(ours) and _has_all(ours, name, representation)]
+    ours = ours[ours["representation"] == representation] if len(ours) else ours
+    sets = _sets(ours)
+    lost = [m for m in METHODS.values() if sets and m in set(ours["method"]) - _methods(ours, sets)]
     ours = complete(ours, "dataset", sets) if sets else ours.iloc[:0]
     levels = len(sets) == len(DATASETS) and _full(ours, representation)
     table = _beside(published, ours, "2", "rho", list(RATIOS), representation, levels)
@@ -84,8 +97,9 @@ def table_2(published: pd.DataFrame, frame: pd.DataFrame, representation: str) -
     theirs = f"table 2 of the paper, over {len(DATASETS)} data sets"
     if not sets:
         return {f"{theirs}; ours: not measured": printed}
-    names = ", ".join(SETS[name] for name in sets)
-    return {theirs: printed, f"ours, over {len(sets)} of {len(DATASETS)} data sets ({names})": own}
+    names = ", ".join(map(named, sets))
+    less = f"; not measured on all of these: {', '.join(lost)}" if lost else ""
+    return {theirs: printed, f"ours, over {len(sets)} of {len(DATASETS)} data sets ({names}){less}": own}
 
 
 def _full(frame: pd.DataFrame, representation: str) -> bool:
@@ -95,10 +109,20 @@ def _full(frame: pd.DataFrame, representation: str) -> bool:
     )
 
 
-def _has_all(frame: pd.DataFrame, dataset: str, representation: str) -> bool:
-    rows = frame[frame["representation"] == representation]
-    methods = set(rows["method"])
-    return bool(methods) and set(rows.loc[rows["dataset"] == dataset, "method"]) == methods
+def _sets(frame: pd.DataFrame) -> tuple[str, ...]:
+    """The paper's data sets over which to average: those that leave the most results, of equal ones the most sets.
+
+    So a method that has begun on one set alone takes no other set out of the table, nor does a set that has begun with
+    one method.
+    """
+    at_hand = [name for name in DATASETS if len(frame) and name in set(frame["dataset"])]
+    choices = [sets for n in range(len(at_hand), 0, -1) for sets in combinations(at_hand, n)]
+    return max(choices, key=lambda sets: len(sets) * len(_methods(frame, sets)), default=())
+
+
+def _methods(frame: pd.DataFrame, sets: Iterable[str]) -> set[str]:
+    """The methods that were measured on all of these sets."""
+    return set.intersection(*(set(frame.loc[frame["dataset"] == name, "method"]) for name in sets))
 
 
 def _beside(published, ours, number: str, by: str, values: list, representation: str, levels: bool) -> pd.DataFrame:
@@ -111,17 +135,22 @@ def _beside(published, ours, number: str, by: str, values: list, representation:
     for metric in METRICS:
         for value in values:
             paper, found = (t[(t["metric"] == metric) & (t[by] == value)].set_index("method") for t in (printed, ours))
-            name = SETS.get(value, value)
-            head = {"metric": TITLES[metric], "data set" if by == "dataset" else "IR": name}
-            rows.append({**head, "source": "paper", **{HEADS[m]: _printed(paper, m) for m in methods}})
-            n = int(found["n"].max()) if len(found) else 0
-            source = f"ours, {n} fold{'s' * (n != 1)}" if n else "ours: not measured"
-            rows.append({**head, "source": source, **{HEADS[m]: _found(found, m) for m in methods}})
-            if n and levels:
+            where = {"data set": named(value)} if by == "dataset" else {"IR": value}
+            head = {"metric": TITLES[metric], **where}
+            rows.append({**head, "source": "paper", **{m: _printed(paper, m) for m in methods}})
+            source = f"ours, {folds(found['n'])}" if len(found) else "ours: not measured"
+            rows.append({**head, "source": source, **{m: _found(found, m) for m in methods}})
+            if len(found) and levels:
                 apart = found["mean"] - paper["comparable"]
-                shown = {HEADS[m]: tables.effect(apart.get(m), digits=4, sign=True) for m in methods}
-                rows.append({**head, "source": "ours − paper", **shown})
+                differences = {m: tables.effect(apart.get(m), digits=4, sign=True) for m in methods}
+                rows.append({**head, "source": "ours − paper", **differences})
     return pd.DataFrame(rows).astype(object)
+
+
+def folds(numbers: Iterable[int]) -> str:
+    """How many folds there are where they may differ: ``3 folds``, ``2 to 10 folds``."""
+    least, most = int(min(numbers)), int(max(numbers))
+    return f"{least} fold{'s' * (least != 1)}" if least == most else f"{least} to {most} folds"
 
 
 def _printed(table: pd.DataFrame, method: str):
@@ -139,14 +168,14 @@ def detail(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     found = summarise(scores(frame).query("metric == @metric"), ["representation", "dataset", "rho", "method"])
     found["cell"] = [tables.effect(*row, digits=4) for row in found[["mean", "low", "high"]].to_numpy()]
     wide = found.pivot(index=["representation", "dataset", "rho"], columns="method", values="cell")
-    wide = wide[[m for m in METHODS.values() if m in wide]].rename(columns=HEADS)
-    return wide.astype(object).reset_index()
+    return shown(wide[[m for m in METHODS.values() if m in wide]].astype(object).reset_index())
 
 
 def gains(frame: pd.DataFrame, metric: str = "avacc") -> pd.DataFrame:
     """Gain over the baseline of the same fold, in points: by representation, data set and method; over the ratios.
 
-    Only ratios that baseline and method have both count, and `ratios` names them.
+    Only ratios that baseline and method have both count, and of these only what makes a block: all folds average the
+    same ratios, which are named (`matching.complete_block`, as in the claims).
     """
     rows = scores(frame).query("metric == @metric")
     place = ["representation", "dataset", "rho", "replicate"]
@@ -154,20 +183,29 @@ def gains(frame: pd.DataFrame, metric: str = "avacc") -> pd.DataFrame:
     paired = rows[rows["method"] != "baseline"].join(baseline, on=place, how="inner")
     paired["value"] = 100 * (paired["value"] - paired["baseline"])
     by = ["representation", "dataset", "method"]
+    parts = [_block(part) for _, part in paired.groupby(by)]
+    paired = pd.concat(parts) if parts else paired
     found = summarise(paired, by)
     ratios = paired.groupby(by)["rho"].agg(lambda r: ", ".join(f"{v:g}" for v in sorted(set(r)))).rename("ratios")
     found = found.join(ratios, on=by)
     found["gain, points"] = [
         tables.effect(*row, digits=2, sign=True) for row in found[["mean", "low", "high"]].to_numpy()
     ]
-    found = in_order(found[[*by, "ratios", "n", "gain, points"]].rename(columns={"n": "folds"}))
-    return found.astype({"gain, points": object})
+    found = in_order(found[[*by, "ratios", "n", "gain, points"]].rename(columns={"n": "folds", "ratios": "IR"}))
+    return shown(found.astype({"gain, points": object}))
+
+
+def _block(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of the rows of one method, those of folds that all have the same ratios."""
+    block, settings, _ = complete_block(rows[["replicate", "rho", "value"]], lambda ratios: len(ratios) > 0)
+    return rows[rows["replicate"].isin(block.index) & rows["rho"].isin(settings["rho"])]
 
 
 def variants(frame: pd.DataFrame, metric: str = "avacc") -> pd.DataFrame:
-    """Machines on other features beside the paper's, same folds and ratio: score by variant and method.
+    """Machines on other features beside the paper's: score by variant and method, for each set of folds that one has.
 
-    The fine-tuned network's features stand with them.
+    A row is over the same folds in every column, and rows over the same folds stand together. The fine-tuned network's
+    features stand with them.
     """
     rows = scores(frame)
     if rows.empty:
@@ -175,22 +213,36 @@ def variants(frame: pd.DataFrame, metric: str = "avacc") -> pd.DataFrame:
     rows = rows[(rows["metric"] == metric) & (rows["representation"] != study.IMAGES)]
     kind = rows["variant"].where(rows["representation"] == study.FEATURES, rows["representation"])
     rows = rows.assign(features=kind)
-    place = ["dataset", "rho", "replicate"]
-    changed = rows[rows["features"] != "paper"]
-    rows = rows.merge(changed[place].drop_duplicates(), on=place)
-    if changed.empty:
+    if (rows["features"] == "paper").all():
         return pd.DataFrame()
-    rows = rows[rows["method"].isin(set(changed["method"]))]
-    found = summarise(rows, ["dataset", "rho", "features", "method"])
+    rows = pd.concat([part for _, one in rows.groupby(["dataset", "rho"]) for part in _on_folds(one)])
+    found = summarise(rows, ["dataset", "rho", "features", "folds", "method"])
     found["cell"] = [tables.effect(*row, digits=4) for row in found[["mean", "low", "high"]].to_numpy()]
-    wide = found.pivot(index=["dataset", "rho", "features"], columns="method", values="cell")
-    wide = wide[[m for m in METHODS.values() if m in wide]].rename(columns=HEADS).astype(object)
+    wide = found.pivot(index=["dataset", "rho", "features", "folds"], columns="method", values="cell")
+    wide = wide[[m for m in METHODS.values() if m in wide]].astype(object).reset_index()
+    wide = wide.rename_axis(columns=None)
     order = {name: position for position, name in enumerate([*study.VARIANTS, study.FINETUNED])}
-    return wide.reset_index().sort_values("features", key=lambda c: c.map(order)).sort_values("dataset", kind="stable")
+    order = {"features": order.get, "folds": lambda numbers: (-len(numbers), numbers)}
+    by = ["dataset", "rho", "folds", "features"]
+    wide = wide.sort_values(by, key=lambda c: c.map(order[c.name]) if c.name in order else c)
+    return shown(wide.assign(folds=wide["folds"].map(len)))
+
+
+def _on_folds(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """Rows of one setting for each set of folds (`folds`) that a variant has: all of what has these folds."""
+    own = rows.groupby(["features", "method"])["replicate"].agg(frozenset)
+    parts = []
+    for folds in set(own[own.index.get_level_values("features") != "paper"]):
+        covered = own[own.map(folds.issubset)].index
+        chosen = pd.MultiIndex.from_frame(rows[["features", "method"]]).isin(covered) & rows["replicate"].isin(folds)
+        methods = {method for kind, method in covered if kind != "paper"}
+        part = rows[chosen & rows["method"].isin(methods)]
+        parts.append(part.assign(folds=[tuple(sorted(folds))] * len(part)))
+    return parts
 
 
 def sizes(frame: pd.DataFrame) -> pd.DataFrame:
-    """What resampling makes of the training sets, mean over folds: size, classes lost, seconds, and failures."""
+    """What resampling makes of the training sets: size and seconds (means over folds), classes lost, and failures."""
     if frame.empty:
         return frame
     cells = frame[(frame["variant"] == "paper") & (frame["representation"] != study.FINETUNED)].drop_duplicates("key")
@@ -203,7 +255,9 @@ def sizes(frame: pd.DataFrame) -> pd.DataFrame:
         reason=("reason", lambda r: "; ".join(sorted(set(r.dropna())))),
         resampling_seconds=("resampling_seconds", "mean"),
     )
-    return in_order(found.reset_index())
+    counts = ["training_images", "after_resampling", "classes_emptied"]
+    found[counts] = found[counts].astype(float).round().astype("Int64")  # a failure has none
+    return shown(in_order(found.reset_index()))
 
 
 def cost(frame: pd.DataFrame) -> pd.DataFrame:
@@ -214,4 +268,4 @@ def cost(frame: pd.DataFrame) -> pd.DataFrame:
         hours=("train_seconds", lambda seconds: seconds.sum() / 3600),
         seconds_a_cell=("train_seconds", "median"),
     )
-    return in_order(found)
+    return shown(in_order(found))

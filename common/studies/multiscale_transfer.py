@@ -35,6 +35,8 @@ from common.studies.multiscale_transfer_protocol import (
     trainable,
 )
 from common.studies.multiscale_transfer_selection import (  # noqa: F401 - part of every study module
+    caveats,
+    judged,
     levels,
     remarks,
     summary,
@@ -80,6 +82,7 @@ class Cell(BaseCell):
     explain: bool = False
     pictures: int = 0
     precision: str = "fp32"
+    border: str = "black"  # as before there was a choice; without augmentation, too
 
     @property
     def plan(self) -> Arm:
@@ -103,6 +106,7 @@ def cells(parameters: Parameters) -> list[Cell]:
             network=network, width=p.width, stem=0 if p.pretrained else p.stem, pooling=p.pooling,
             pretrained=p.pretrained, iterations=p.iterations, batch_size=p.batch_size, learning_rate=p.learning_rate,
             weight_decay=p.weight_decay, augment=p.augment and not p.pretrained,
+            border=p.border if p.augment and not p.pretrained else "black",
             ensemble=p.ensemble if ARMS[arm].ensemble else 1, total=p.total, folds=p.folds, precision=p.precision,
             frozen_first=p.frozen_first, frozen_second=p.frozen_second, explain=p.explain,
             pictures=p.pictures if p.explain and replicate == 0 else 0, **_start(p, ARMS[arm]),
@@ -124,7 +128,7 @@ def group(cell: Cell) -> tuple | None:
     """Cells that start from the same pre-trained network, or look at the same maps."""
     if not cell.source and not cell.related:
         return (cell.dataset, cell.image_size, cell.pretrained) if cell.pretrained else None
-    network = (cell.network, cell.width, cell.stem, cell.pooling, cell.pretrained)
+    network = (cell.network, cell.width, cell.stem, cell.pooling, cell.pretrained, cell.border)
     return (cell.replicate, *network, cell.source, cell.source_size, cell.source_iterations, cell.related)
 
 

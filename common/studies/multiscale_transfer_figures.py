@@ -15,6 +15,7 @@ from common.names import named
 from common.statistics import summarise
 from common.studies import multiscale_transfer as study
 from common.studies.multiscale_transfer_explaining import pictures_of
+from common.studies.multiscale_transfer_selection import main_rows, with_added, with_share
 
 METRICS = {
     "accuracy": "accuracy",
@@ -32,22 +33,6 @@ STYLES = method_styles(dict.fromkeys(["baseline", *COMMON, *READINGS, "one-stage
 TRUNKS = {"imagenet": "ImageNet trunk", "own": "own trunk"}
 #: On the ImageNet trunk these are the networks of baseline and oversampling under another name.
 COPIES = ("one-stage natural", "one-stage balanced")
-#: What makes results comparable within a figure or table beside the data set, arm and network.
-SETTING = (
-    "trunk", "pretrained", "pooling", "image_size", "width", "stem", "iterations", "batch_size", "learning_rate",
-    "folds", "total", "frozen_first", "frozen_second",
-)  # fmt: skip
-
-
-def main_rows(frame: pd.DataFrame, dataset: str, trunk: str) -> pd.DataFrame:
-    """The rows of one data set and trunk in the setting that was measured most often, so that no figure mixes two."""
-    rows = frame[(frame["dataset"] == dataset) & (frame["trunk"] == trunk)] if len(frame) else frame
-    if rows.empty:
-        return rows
-    setting = [column for column in SETTING if column in rows]
-    number = rows.groupby(setting, dropna=False).ngroup()
-    cells = number[~rows["key"].duplicated()]
-    return rows[number == cells.mode().max()]
 
 
 def distinct(frame: pd.DataFrame) -> pd.DataFrame:
@@ -56,8 +41,8 @@ def distinct(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def metric_rows(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Usable rows of one metric; recall is that of the defects, averaged over their classes."""
-    rows = frame[(frame["metric"] == metric) & (frame["status"] == "ok")]
+    """Usable rows of one metric, `with_share`; recall is that of the defects, averaged over their classes."""
+    rows = with_share(frame[(frame["metric"] == metric) & (frame["status"] == "ok")])
     if metric != "recall":
         return rows
     defects, one = rows[rows["class_label"] > 0], ["key", "method"]  # a training may be an arm under two names
@@ -83,7 +68,7 @@ def sweep(mains: Sequence[pd.DataFrame], metric: str) -> Chart | None:
             rows = rows[rows["method"].isin(["baseline", *methods])]
             if len(rows) and (group == "common methods" or set(rows["method"]) != {"baseline"}):
                 panel = f"{named(rows['dataset'].iloc[0])}: {group}"
-                parts.append(summarise(rows, ["rho", "method"]).assign(panel=panel))
+                parts.append(summarise(rows, ["rho", "method"], test_share="test_share").assign(panel=panel))
     if not parts:
         return None
     summary = pd.concat([part.sort_values("method", key=lambda c: c.map(list(STYLES).index)) for part in parts])
@@ -171,6 +156,7 @@ def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
     """The parameters that would give these rows of one data set and setting, to say how they depart from the paper."""
     if frame.empty:
         return None
+    frame = with_added(frame)
 
     def values(column):
         return tuple(dict.fromkeys(frame.sort_values(column)[column].dropna()))
@@ -178,7 +164,7 @@ def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
     one = frame.iloc[0]
     source = frame[frame["source"].fillna("") != ""]
     shared = ("image_size", "width", "stem", "pooling", "pretrained", "iterations", "batch_size", "learning_rate",
-              "weight_decay", "augment", "folds", "precision", "frozen_first", "frozen_second")  # fmt: skip
+              "weight_decay", "augment", "border", "folds", "precision", "frozen_first", "frozen_second")  # fmt: skip
     plain = {name: getattr(one[name], "item", lambda value=one[name]: value)() for name in shared}
     origin = {"related": ", ".join(name for name in values("related") if name) or "none"}
     if len(source):

@@ -7,6 +7,7 @@ import pandas as pd
 from common.names import named
 from common.studies import multiscale_transfer as study
 from common.studies import multiscale_transfer_figures as show
+from common.studies.multiscale_transfer_selection import splits, with_share
 
 RESULTS = ("accuracy", "accuracy_gain")
 UNPAIRED = (
@@ -40,7 +41,7 @@ def contest(frame: pd.DataFrame) -> pd.DataFrame:
         main = show.distinct(main)
         rows = main[main["metric"].isin(MEASURES) & (main["network"] == "multiscale") & (main["imbalance"] == "ratio")]
         parts.append(
-            rows.assign(
+            with_share(rows).assign(
                 situation=rows["trunk"].map(SITUATIONS),
                 where=[_where(*place) for place in zip(rows["dataset"], rows["trunk"], strict=True)],
                 setting=[f"ratio {rho:g}" for rho in rows["rho"]],
@@ -61,9 +62,7 @@ def figure(frame: pd.DataFrame):
 def drawn(frame: pd.DataFrame) -> str:
     """On what the figure rests: its networks, splits and schedule."""
     rows = pd.concat([show.drawn(main, "balanced_accuracy") for main in _main(frame)])
-    splits = rows.groupby(["dataset", "rho", "method"])["replicate"].nunique()
-    least, most = splits.min(), splits.max()
-    often = f"{least} split{'s' * (most > 1)}" if least == most else f"{least} to {most} splits"
+    often = splits(rows.groupby(["dataset", "rho", "method"])["replicate"].nunique())
     return f"{rows['key'].nunique():,} trainings of {rows['iterations'].max():,} updates, {often} behind each point."
 
 

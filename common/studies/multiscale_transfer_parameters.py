@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from common import checks
 from common.errors import UserError
 from common.multiscale import POOLING
-from common.studies.multiscale_transfer_protocol import ARMS, kernels_of
+from common.studies.multiscale_transfer_protocol import ARMS, BORDERS, kernels_of
 from common.training import PRECISIONS
 
 
@@ -37,6 +37,8 @@ class Parameters:
         Updates of both stages together, and Adam's settings.
     augment : bool
         Random mirror images and shifts.
+    border : str
+        What a shift leaves beyond the image: edge (its outermost pixels, repeated) or black, as in first results.
     ensemble : int
         Networks of the undersampling ensemble.
     total : int
@@ -78,6 +80,7 @@ class Parameters:
     learning_rate: float = 0.01
     weight_decay: float = 1e-4
     augment: bool = True
+    border: str = "edge"
     ensemble: int = 5
     total: int = 600
     folds: int = 2
@@ -96,7 +99,7 @@ class Parameters:
 
     def validate(self) -> None:
         """Raise `UserError` for a value that cannot be run."""
-        checks.known(self, arms=ARMS, pooling=POOLING, precision=PRECISIONS)
+        checks.known(self, arms=ARMS, pooling=POOLING, border=BORDERS, precision=PRECISIONS)
         checks.ratios(self, "ratios", of="normal images to defects")
         checks.at_least(self, replicates=1, first_replicate=0, folds=2, few=1, total=0, ensemble=1, pictures=0)
         checks.at_least(self, width=1, stem=1, batch_size=1, iterations=2, source_iterations=1)

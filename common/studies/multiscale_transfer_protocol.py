@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from common import networks, training
-from common.augmentation import Augmentation
+from common.augmentation import Augmentation, EdgeAugmentation
 from common.data import Images
 from common.errors import UserError
 from common.mobilenet import BLOCKS, LAYERS, MobileNet
@@ -21,6 +21,7 @@ SAMPLER = {"natural": "none", "balanced": "oversampling", "undersampled": "under
 FOCAL = 2.0  # Lin et al. 2017, the paper's reference 14
 LAYER = "conv_pw_6_relu"  # where MobileNet is cut: local texture, of 16 x 16 places for 256 pixels
 SPREAD, BLACK = 40, 2  # of an image after contrast normalisation; grey values up to here are margin
+BORDERS = ("edge", "black")  # what a shift leaves beyond the image
 SECOND_RATE = 0.1  # of the learning rate, in the second half of every training
 
 
@@ -153,9 +154,14 @@ def schedule(iterations: int, batch_size: int, learning_rate: float, weight_deca
     )  # fmt: skip
 
 
-def augmentation(augment: bool, size: int) -> Augmentation:
-    """Mirror images in both directions and shifts by up to a 32nd of the side (reference 34 only names the idea)."""
-    return Augmentation(crop=size, mirror=True, flip=True, pad=size // 32) if augment else Augmentation()
+def augmentation(augment: bool, size: int, border: str) -> Augmentation:
+    """Mirror images in both directions and shifts by up to a 32nd of the side (reference 34 only names the idea).
+
+    Test images are never shifted. A black margin beside the shifted ones would be in training alone, and `contrast`
+    takes such margins away; so the edge is repeated, unless `border` is black, as it was in the first results.
+    """
+    kind = EdgeAugmentation if border == "edge" else Augmentation
+    return kind(crop=size, mirror=True, flip=True, pad=size // 32) if augment else Augmentation()
 
 
 # ---- data ------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,46 @@ import pandas as pd
 
 from common.names import named
 
+#: What makes results comparable beside the data set, arm, network and training set.
+SETTING = (
+    "trunk", "pretrained", "pooling", "image_size", "width", "stem", "iterations", "batch_size", "learning_rate",
+    "weight_decay", "augment", "folds", "total", "frozen_first", "frozen_second", "precision", "border",
+)  # fmt: skip
+#: Fields of a cell that first results lack, and what was done then.
+ADDED = {"border": "black"}
+
+
+def with_added(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the fields of `ADDED`, as those of a cell that was measured before there were any."""
+    return frame.assign(**{name: frame[name].fillna(was) if name in frame else was for name, was in ADDED.items()})
+
+
+def with_share(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with `test_share`, what a replicate tests on of one pool (`statistics.corrected_interval`)."""
+    return rows.assign(test_share=1 / rows["folds"])
+
+
+def main_rows(frame: pd.DataFrame, dataset: str, trunk: str) -> pd.DataFrame:
+    """The rows of one data set and trunk in the setting that was measured most often, so that nothing mixes two."""
+    rows = frame[(frame["dataset"] == dataset) & (frame["trunk"] == trunk)] if len(frame) else frame
+    if rows.empty:
+        return rows
+    setting = [column for column in SETTING if column in rows or column in ADDED]
+    number = with_added(rows).groupby(setting, dropna=False).ngroup()
+    cells = number[~rows["key"].duplicated()]
+    return rows[number == cells.mode().max()]
+
+
+def judged(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows on which claims are judged: `main_rows` of each data set and trunk, all arms and networks.
+
+    Another setting is measured for some arms alone, and a mean over both would weigh the arms differently.
+    """
+    if frame.empty:
+        return frame
+    places = frame[["dataset", "trunk"]].drop_duplicates()
+    return pd.concat([main_rows(frame, *place) for place in places.itertuples(index=False)]).sort_index(kind="stable")
+
 
 def remarks(settings: pd.DataFrame) -> list[str]:
     """What a verdict on these settings (`claims`) has to say: what is not the paper's own."""
@@ -15,22 +55,59 @@ def remarks(settings: pd.DataFrame) -> list[str]:
     return notes
 
 
+def caveats(metric: str, rows: pd.DataFrame) -> list[str]:
+    """What a verdict has to say of the judged trainings of the claim's own arm (`claims`): how many are blind.
+
+    Only of accuracy, which calling every image normal may raise.
+
+    Parameters
+    ----------
+    metric : str
+        That the claim is about.
+    rows : DataFrame
+        Tidied rows of these trainings, of all metrics.
+    """
+    recall = rows[(rows["metric"] == "recall") & (rows["class_label"] > 0)]
+    if metric != "accuracy" or recall.empty:
+        return []
+    one = [column for column in recall if column not in ("metric", "value", "class_label")]
+    best = recall.groupby(one, dropna=False)["value"].max()
+    blind = int((best == 0).sum())
+    said = "they call every image normal, and their accuracy is the share of normal images"
+    return [f"no test defect recognised in {blind} of {len(best)} judged trainings of its own arm: {said}"] * bool(
+        blind
+    )
+
+
 def levels(settings: pd.DataFrame) -> str:
     """Why no level is judged, whatever the settings."""
     return "a reconstruction on other data: levels are not compared"
 
 
+def splits(counts: pd.Series) -> str:
+    """How many splits stand behind each of several results, in words: ``3 to 5 splits``."""
+    least, most = int(counts.min()), int(counts.max())
+    return f"{least} split{'s' * (most > 1)}" if least == most else f"{least} to {most} splits"
+
+
 def summary(frame: pd.DataFrame) -> str:
-    """What was measured, in one sentence for the README and the index."""
+    """What was measured, in one sentence for the README and the index: the multi-scale network in its main setting."""
     parts = []
-    for dataset, rows in frame.groupby("dataset"):
-        splits = rows.dropna(subset=["rho"]).groupby("rho")["replicate"].nunique()
-        shown = [
-            f"{', '.join(f'{rho:g}' for rho in same.index)} ({n} split{'s' * (n > 1)})"
-            for n, same in sorted(splits.groupby(splits), reverse=True)
-        ]
-        few = rows.loc[rows["few"] > 0, "few"].unique()
-        said = [f"at ratios {', '.join(shown)}"] * bool(shown)
-        said += [f"with {', '.join(f'{n:g}' for n in sorted(few))} defects"] * bool(len(few))
-        parts.append(f"{named(dataset)} {' and '.join(said)}")
+    for (dataset, trunk), _ in frame.groupby(["dataset", "trunk"]):
+        rows = main_rows(frame, dataset, trunk)
+        rows = rows[rows["network"] == "multiscale"]
+        ratios, few = _sets(rows, "ratio", "rho"), _sets(rows, "few", "few", " defects")
+        said = [f"at ratios {ratios}"] * bool(ratios) + [f"with {few}"] * bool(few)
+        if said:
+            parts.append(f"{named(dataset)}{', from pixels,' * (trunk == 'own')} {' and '.join(said)}")
     return f"A reconstruction from the abstract; {frame['key'].nunique():,} trainings: {'; '.join(parts)}."
+
+
+def _sets(rows: pd.DataFrame, imbalance: str, column: str, unit: str = "") -> str:
+    """Training sets of one kind, those of which as many splits were measured together."""
+    rows = rows[rows["imbalance"] == imbalance]
+    often = rows.groupby([column, "method"])["replicate"].nunique().groupby(column).agg(["max", "min"])
+    return ", ".join(
+        f"{', '.join(f'{value:g}' for value in same.index)}{unit} ({splits(pd.Series(count))})"
+        for count, same in sorted(often.groupby(["max", "min"]), reverse=True, key=lambda group: group[0])
+    )

@@ -52,7 +52,7 @@ def _pretrained(cell: Cell, context: Context) -> dict[str, np.ndarray]:
         "rate": cell.learning_rate, "decay": cell.weight_decay, "augment": cell.augment, "channels": channels,
         "pretrained": cell.pretrained, "precision": cell.precision, "version": study.VERSION,
         "fingerprints": [part.fingerprint for parts in sets for part in parts],
-    }  # fmt: skip
+    } | ({"border": cell.border} if cell.border != Cell.border else {})  # fmt: skip
 
     def make() -> dict[str, np.ndarray]:
         initial = start(replace(cell, related=""), context)[0] if cell.related else {}
@@ -84,7 +84,8 @@ def _pretrain(
     first = iterations - iterations // 2
     options = {
         "precision": cell.precision,
-        "augmentation": protocol.augmentation(cell.augment, train.images.shape[1]),
+        "augmentation": protocol.augmentation(cell.augment, train.images.shape[1], cell.border),
+        "checkpoints": context.checkpoints,
     }
     for updates, factor in ((first, 1.0), (iterations - first, protocol.SECOND_RATE)):
         member = replace(member, learning_rate=factor * cell.learning_rate)

@@ -115,7 +115,9 @@ class _Group:
             schedule(shared, first if stage == 1 else shared.iterations - first),
             precision=shared.precision,
             trainable=protocol.trainable(self.build, shared.frozen_first if stage == 1 else shared.frozen_second),
-            augmentation=protocol.augmentation(shared.augment, self.pool.images.shape[1]),
+            augmentation=protocol.augmentation(shared.augment, self.pool.images.shape[1], shared.border),
+            checkpoints=self.context.checkpoints,
+            hold=True,
         )
 
     # -- evaluation ---------------------------------------------------------------------------------------------------
@@ -155,7 +157,8 @@ class _Group:
             "engine": second[0].engine,
         }
         seconds = sum(fitted.seconds for fitted in (*first, *second))
-        return Result(cell, rows, curves, columns, "diverged" if diverged else "ok", seconds)
+        held = tuple(file for fitted in (*first, *second) for file in fitted.held)
+        return Result(cell, rows, curves, columns, "diverged" if diverged else "ok", seconds, held)
 
 
 def _score_rows(scores: torch.Tensor, labels: torch.Tensor) -> list[dict]:

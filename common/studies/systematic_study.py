@@ -23,9 +23,13 @@ from common.studies.systematic_study_claims import (  # noqa: F401 - the claims 
     claim_equal_level,
     claim_harder_task,
     claim_hundredfold,
+    claim_notably_above_baseline,
     claim_partial_above_both,
+    claim_second_phase_where_baseline_better,
+    claim_second_phase_where_baseline_worse,
     claim_spread,
     claim_straight,
+    claim_two_phase_over_better_baseline,
 )
 from common.studies.systematic_study_deviations import deviations  # noqa: F401 - part of every study module
 from common.studies.systematic_study_protocols import FULL_ITERATIONS, PROTOCOLS, Protocol, builder, network_of  # noqa: F401

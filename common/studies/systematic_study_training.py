@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import groupby
@@ -55,6 +55,7 @@ class _Group:
             "precision": shared.precision,
             "augmentation": protocols.augmentation(shared.network, size),
             "checkpoints": context.checkpoints,
+            "hold": True,  # until all phases are done and evaluated
         }
         self.crop = protocols.test_crop(shared.network, size)
         self.schedule = study.schedule(shared)
@@ -83,6 +84,7 @@ class _Group:
                 diverged = fitted[i].diverged or phase_two.diverged or not scores.isfinite().all()
                 result.rows += self._rows(f"two-phase {cell.sampler}", "", scores, diverged)
                 result.seconds += phase_two.seconds
+                result.held += phase_two.held
             if course:
                 course.add_to(result, i, fitted[i].diverged)
             yield result
@@ -143,8 +145,9 @@ class _Group:
         ]
         shape = trained[0][2].head
         fitted = training.fit_many(
-            lambda generator: networks.Head(shape.in_features, shape.out_features), stacked, members, self.schedule
-        )
+            lambda generator: networks.Head(shape.in_features, shape.out_features), stacked, members, self.schedule,
+            checkpoints=self.options["checkpoints"], hold=True,
+        )  # fmt: skip
         return [
             (self._network({**network.state_dict(), **one.state}), one)
             for (_, _, network, _), one in zip(trained, fitted, strict=True)
@@ -181,7 +184,7 @@ class _Group:
             "n_train": len(kept),
             "engine": fitted.engine,
         }
-        return Result(cell, rows, curves, columns, "diverged" if fitted.diverged else "ok", fitted.seconds)
+        return Result(cell, rows, curves, columns, "diverged" if fitted.diverged else "ok", fitted.seconds, fitted.held)
 
     def accuracy(self, network: torch.nn.Module, data: training.Resident, positions: np.ndarray) -> float:
         """Accuracy on some inputs."""
@@ -223,13 +226,14 @@ class _Convergence:
         mine["training accuracy"].append(self.group.accuracy(network, self.group.train, self.on_train[k]))
         mine["test accuracy"].append(self.group.accuracy(network, self.group.test, self.on_test))
 
-    def state_dict(self) -> dict:
-        """For checkpoints."""
-        return {"curves": self.curves}
+    def state_dict(self, members: Sequence[int]) -> dict:
+        """Of some members."""
+        return {"curves": [self.curves[k] for k in members]}
 
-    def load_state_dict(self, state: dict) -> None:
-        """From a checkpoint."""
-        self.curves = state["curves"]
+    def load_state_dict(self, state: dict, members: Sequence[int]) -> None:
+        """In the place of what there is of these members."""
+        for k, curves in zip(members, state["curves"], strict=True):
+            self.curves[k] = curves
 
     def add_to(self, result: Result, k: int, diverged: bool) -> None:
         """Curves, and what the claims ask of them: late fall and unsteadiness of test accuracy."""
