@@ -48,7 +48,14 @@ def measured():
         "device": "a processor, 2 cores", "code_version": "x", "created": "2026-01-01",
     }  # fmt: skip
     return pd.DataFrame(
-        common | {"key": f"{kind}{r}", "imbalance": kind, "rho": rho, "replicate": r, "value": value - r / 1000}
+        common
+        | {
+            "key": f"{kind}{r}",
+            "imbalance": kind,
+            "rho": rho,
+            "replicate": r,
+            "value": value - r / 1000 + (kind == "step") * (-1) ** r / 1000,
+        }
         for kind, rho, value in (("none", 1.0, 0.9), ("step", 10.0, 0.8))
         for r in range(4)
     )
@@ -170,7 +177,7 @@ def test_index(reports):
     ]
     (headline,) = first.select(".headlines li")  # only the claim that is called one
     assert ATTACK in headline.a.get_text() and headline.a["href"] == "ledger.html#1-worse"
-    shown = "CIFAR-10; difference of AUC <\N{NO-BREAK SPACE}0: −0.100 [−0.100,\N{NO-BREAK SPACE}−0.100], n = 4"
+    shown = "CIFAR-10; difference of AUC <\N{NO-BREAK SPACE}0: −0.100 [−0.102,\N{NO-BREAK SPACE}−0.098], n = 4"
     assert shown in headline.get_text()
     assert first.figure.img["alt"] == "bars" and first.figure.figcaption.get_text() == "Two bars. Of 8 rows."
     deviations = first.select_one(".deviations")
@@ -189,7 +196,7 @@ def test_ledger(reports):
     cells = {cell["data-label"]: cell for cell in rows[0].select("[data-label]")}
     assert ATTACK in rows[0].th.get_text() and "Measured on CIFAR-10." in rows[0].th.get_text()
     assert cells["holds if"].get_text() == "difference of AUC <\N{NO-BREAK SPACE}0"
-    assert cells["effect"].get_text() == "−0.100 [−0.100,\N{NO-BREAK SPACE}−0.100]"
+    assert cells["effect"].get_text() == "−0.100 [−0.102,\N{NO-BREAK SPACE}−0.098]"
     assert cells["n"].get_text() == "4 1\N{NO-BREAK SPACE}cell each"
     assert cells["evidence"].a["href"] == "reduced/1_category_centers.html#claim-worse"
     # A claim that is not in the page's table leads to the table; one without results nowhere.

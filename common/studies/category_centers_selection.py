@@ -37,6 +37,7 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.fillna({"epoch_scale": 0.0})  # what results from before that field have
     kinds = ["pretraining", "pretrained", "input_size", "precision"]
     parts = [frame.iloc[:0]]
+    frame = frame.astype({"pretraining": object, "pretrained": object})
     for _, rows in frame.fillna({"pretraining": "", "pretrained": "", "input_size": 0}).groupby(["dataset", "network"]):
         cells = rows.groupby(kinds)["key"].nunique()
         best = max(cells.index, key=lambda kind: (cells[kind], *_nearness(*kind)))
