@@ -91,17 +91,21 @@ def select(rows: pd.DataFrame, filters: Mapping[str, Iterable]) -> pd.DataFrame:
     for name, wanted in filters.items():
         if name not in rows:
             raise NoData(f"the results have no column {name!r}")
-        if pd.api.types.is_numeric_dtype(rows[name]):
-            fits = rows[name].isin([round(float(w), 10) for w in wanted if isinstance(w, int | float)])
-            if any(w is None or w == "" for w in wanted):
-                fits |= rows[name].isna()
-        else:
-            fits = rows[name].isin(["" if w is None else str(w) for w in wanted])
-        chosen &= fits.to_numpy(dtype=bool)
+        chosen &= _fits(rows[name], wanted)
         used[name] = wanted
         if not chosen.any():  # named up to here: what was not run at all is not looked for in detail
             raise NoData(f"no results with {describe(used)}")
     return rows[chosen]
+
+
+def _fits(column: pd.Series, wanted: Iterable) -> np.ndarray:
+    """Whether each entry is one of the wanted values."""
+    if not pd.api.types.is_numeric_dtype(column):
+        return column.isin(["" if w is None else str(w) for w in wanted]).to_numpy(dtype=bool)
+    fits = column.isin([round(float(w), 10) for w in wanted if isinstance(w, int | float)])
+    if any(w is None or w == "" for w in wanted):
+        fits |= column.isna()
+    return fits.to_numpy(dtype=bool)
 
 
 def values(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -180,11 +184,14 @@ def lacks(judged: pd.DataFrame, requires: Mapping[str, Iterable]) -> str:
     other = [column.removesuffix(AGAINST) for column in judged if column.endswith(AGAINST)]
     partner = judged.drop(columns=other).rename(columns=lambda column: column.removesuffix(AGAINST))
     either = pd.concat([judged, partner]) if other else judged
-    for combination in product(*requires.values()):
-        needed = {name: (value,) for name, value in zip(requires, combination, strict=True)}
-        try:
-            select(either, needed)
-        except NoData:
+    nowhere = np.zeros(len(either), bool)
+    there = [
+        [(value, _fits(either[name], (value,)) if name in either else nowhere) for value in wanted]
+        for name, wanted in requires.items()
+    ]
+    for combination in product(*there):
+        if not np.logical_and.reduce([fits for _, fits in combination]).any():
+            needed = {name: (value,) for name, (value, _) in zip(requires, combination, strict=True)}
             return f"nothing to judge with {describe(needed)}"
     return ""
 
