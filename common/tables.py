@@ -49,6 +49,13 @@ def text(value, digits: int = 3) -> Markup:
     return escape(value)
 
 
+def span(numbers: Iterable[int], noun: str = "") -> str:
+    """How many there are where that may differ: ``3 folds``, ``2 to 10 folds``, without a noun ``2 to 10``."""
+    least, most = int(min(numbers)), int(max(numbers))
+    shown = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    return f"{shown} {noun}{'s' * (shown != '1')}" if noun else shown
+
+
 def setting(value) -> Markup:
     """A parameter's value without trailing zeros: 1,000 and 0.1."""
     if not isinstance(value, numbers.Real) or np.isnan(value):

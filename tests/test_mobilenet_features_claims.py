@@ -289,7 +289,7 @@ def test_folds_that_differ_between_methods_are_given_as_a_range():
     frame = printed_grid()
     frame = frame[(frame["method"] != "SMOTE") | (frame["replicate"] < 2)]
     assert "ours, 2 to 3 folds" in set(tables.table_1(published(paper.STEM), frame, "features")["source"])
-    assert tables.folds([1, 1]) == "1 fold" and tables.folds([3]) == "3 folds"
+    assert markup.span([1, 1], "fold") == "1 fold" and markup.span([3], "fold") == "3 folds"
 
 
 def test_table_2_says_over_how_many_sets():

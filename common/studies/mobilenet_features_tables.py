@@ -138,19 +138,13 @@ def _beside(published, ours, number: str, by: str, values: list, representation:
             where = {"data set": named(value)} if by == "dataset" else {"IR": value}
             head = {"metric": TITLES[metric], **where}
             rows.append({**head, "source": "paper", **{m: _printed(paper, m) for m in methods}})
-            source = f"ours, {folds(found['n'])}" if len(found) else "ours: not measured"
+            source = f"ours, {tables.span(found['n'], 'fold')}" if len(found) else "ours: not measured"
             rows.append({**head, "source": source, **{m: _found(found, m) for m in methods}})
             if len(found) and levels:
                 apart = found["mean"] - paper["comparable"]
                 differences = {m: tables.effect(apart.get(m), digits=4, sign=True) for m in methods}
                 rows.append({**head, "source": "ours − paper", **differences})
     return pd.DataFrame(rows).astype(object)
-
-
-def folds(numbers: Iterable[int]) -> str:
-    """How many folds there are where they may differ: ``3 folds``, ``2 to 10 folds``."""
-    least, most = int(min(numbers)), int(max(numbers))
-    return f"{least} fold{'s' * (least != 1)}" if least == most else f"{least} to {most} folds"
 
 
 def _printed(table: pd.DataFrame, method: str):

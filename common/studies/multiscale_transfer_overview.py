@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from common import tables
 from common.names import named
 from common.studies import multiscale_transfer as study
 from common.studies import multiscale_transfer_figures as show
-from common.studies.multiscale_transfer_selection import splits, with_share
+from common.studies.multiscale_transfer_selection import with_share
 
 RESULTS = ("accuracy", "accuracy_gain")
 UNPAIRED = (
@@ -62,7 +63,7 @@ def figure(frame: pd.DataFrame):
 def drawn(frame: pd.DataFrame) -> str:
     """On what the figure rests: its networks, splits and schedule."""
     rows = pd.concat([show.drawn(main, "balanced_accuracy") for main in _main(frame)])
-    often = splits(rows.groupby(["dataset", "rho", "method"])["replicate"].nunique())
+    often = tables.span(rows.groupby(["dataset", "rho", "method"])["replicate"].nunique(), "split")
     return f"{rows['key'].nunique():,} trainings of {rows['iterations'].max():,} updates, {often} behind each point."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from common import tables
 from common.names import named
 
 #: What makes results comparable beside the data set, arm, network and training set.
@@ -84,12 +85,6 @@ def levels(settings: pd.DataFrame) -> str:
     return "a reconstruction on other data: levels are not compared"
 
 
-def splits(counts: pd.Series) -> str:
-    """How many splits stand behind each of several results, in words: ``3 to 5 splits``."""
-    least, most = int(counts.min()), int(counts.max())
-    return f"{least} split{'s' * (most > 1)}" if least == most else f"{least} to {most} splits"
-
-
 def summary(frame: pd.DataFrame) -> str:
     """What was measured, in one sentence for the README and the index: the multi-scale network in its main setting."""
     parts = []
@@ -108,6 +103,6 @@ def _sets(rows: pd.DataFrame, imbalance: str, column: str, unit: str = "") -> st
     rows = rows[rows["imbalance"] == imbalance]
     often = rows.groupby([column, "method"])["replicate"].nunique().groupby(column).agg(["max", "min"])
     return ", ".join(
-        f"{', '.join(f'{value:g}' for value in same.index)}{unit} ({splits(pd.Series(count))})"
+        f"{', '.join(f'{value:g}' for value in same.index)}{unit} ({tables.span(count, 'split')})"
         for count, same in sorted(often.groupby(["max", "min"]), reverse=True, key=lambda group: group[0])
     )

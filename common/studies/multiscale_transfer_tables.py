@@ -169,19 +169,14 @@ def training_sets(frame: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "training set": name,
-                "normal images": _range(part["n_train"] - part["n_defects"]),
-                "defects": _range(part["n_defects"]),
-                "test images": _range(part["n_test"]),
-                "defects among them": _range(of_test),
+                "normal images": tables.span(part["n_train"] - part["n_defects"]),
+                "defects": tables.span(part["n_defects"]),
+                "test images": tables.span(part["n_test"]),
+                "defects among them": tables.span(of_test),
                 "splits": part["replicate"].nunique(),
             }
         )
     return pd.DataFrame(rows)
-
-
-def _range(values: pd.Series) -> str:
-    least, most = int(values.min()), int(values.max())
-    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _by_training_set(rows: pd.DataFrame, cell: Callable[[pd.DataFrame], str]) -> pd.DataFrame:
