@@ -114,6 +114,12 @@ class Claim:
             raise UserError(f"{name}: {problem}")
         return claim
 
+    @property
+    def columns(self) -> set[str]:
+        """The columns of results that it names."""
+        filters = {*self.of, *self.against, *self.on, *self.requires}
+        return filters | {*self.unmatched, *self.every, *self.some, self.over} - {""}
+
     def _problem(self) -> str:
         """What is wrong with how the fields go together, or ""."""
         if self.test.startswith(FUNCTION):

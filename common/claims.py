@@ -17,7 +17,7 @@ interval is taken over replicates (`common.statistics`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -61,15 +61,18 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
     UserError
         If the frame lacks a column that every result has, a cell was measured twice, or a function is missing.
     """
-    if full_iterations is None:
-        full_iterations = getattr(study_module, "FULL_ITERATIONS", {})
+    full = getattr(study_module, "FULL_ITERATIONS", {}) if full_iterations is None else full_iterations
     unjudged = ""
     if len(frame) and hasattr(study_module, "judged"):
         unjudged = study_module.unjudged(frame) if hasattr(study_module, "unjudged") else ""
         frame = study_module.judged(frame)
     recorded, cell = getattr(study_module, "NOT_DESIGN", ()), getattr(study_module, "Cell", None)
-    rows = matching.tidy(frame, recorded, cell) if len(frame) else None
-    found = [_row(claim, rows, study_module, full_iterations, unjudged) for claim in claims]
+    rows, alike = None, {}
+    if len(frame):
+        asked = {column for claim in claims for column in claim.columns}
+        rows, alike = matching.telling(matching.tidy(frame, recorded, cell), asked)
+    study = _Study(study_module, full, alike)
+    found = [_row(claim, rows, study, unjudged) for claim in claims]
     return pd.DataFrame(found, columns=_COLUMNS)
 
 
@@ -79,14 +82,41 @@ _COLUMNS = (
 )
 
 
-def _row(claim: Claim, rows: pd.DataFrame | None, module, full: Mapping[str, int], unjudged: str) -> dict:
+@dataclass(frozen=True)
+class _Study:
+    """What the study's module says, given settings and results with the columns that are `alike` in all of them."""
+
+    module: object
+    full_iterations: Mapping[str, int]
+    alike: Mapping[str, object]
+
+    def remarks(self, settings: pd.DataFrame) -> list[str]:
+        return self.module.remarks(settings.assign(**self.alike)) if hasattr(self.module, "remarks") else []
+
+    def caveats(self, metric: str, rows: pd.DataFrame, judged: pd.DataFrame, replicates: pd.Index) -> list[str]:
+        if not hasattr(self.module, "caveats"):
+            return []
+        return self.module.caveats(metric, _of_own_arm(rows, judged, replicates).assign(**self.alike))
+
+    def levels(self, settings: pd.DataFrame) -> str:
+        return self.module.levels(settings.assign(**self.alike)) if hasattr(self.module, "levels") else ""
+
+    def effects(self, claim: Claim, rows: pd.DataFrame) -> np.ndarray:
+        function = getattr(self.module, claim.test, None)
+        if function is None:
+            where = getattr(self.module, "__name__", self.module)
+            raise UserError(f"no function {claim.test} in {where}; write it there")
+        return np.asarray(function(claim, rows.assign(**self.alike)), dtype=float)
+
+
+def _row(claim: Claim, rows: pd.DataFrame | None, study: _Study, unjudged: str) -> dict:
     found, judged, verdict, notes = Interval(np.nan, np.nan, np.nan, 0), pd.DataFrame(), Verdict.NO_DATA, []
     try:
         if rows is None:
             raise NoData("no results")
         if rows.empty:
             raise NoData("only results on stand-in data")
-        found, judged, verdict = _judge(claim, rows, module, full, notes)
+        found, judged, verdict = _judge(claim, rows, study, notes)
     except NoData as reason:
         notes += [str(reason), *([unjudged] if unjudged else [])]
     except UserError as error:
@@ -97,7 +127,7 @@ def _row(claim: Claim, rows: pd.DataFrame | None, module, full: Mapping[str, int
     return asdict(claim) | result | {"verdict": verdict.value, "verdict_note": "; ".join(notes)}
 
 
-def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> tuple[Interval, pd.DataFrame, Verdict]:
+def _judge(claim: Claim, rows: pd.DataFrame, study: _Study, notes: list[str]) -> tuple[Interval, pd.DataFrame, Verdict]:
     """Interval, the cells judged and verdict; appends to `notes`."""
     cells, alone, schedule = _compared(claim, rows, notes)
     own = claim.test.startswith(FUNCTION)
@@ -113,24 +143,21 @@ def _judge(claim: Claim, rows: pd.DataFrame, module, full, notes: list[str]) -> 
     block, judged, note = _block(claim, usable)
     notes += [note] if note else []
     matching.check(judged, claim.requires)
-    notes += module.remarks(judged) if hasattr(module, "remarks") else []
-    if hasattr(module, "caveats"):
-        notes += module.caveats(claim.metric, _of_own_arm(rows, judged, block.index))
+    notes += study.remarks(judged)
+    notes += study.caveats(claim.metric, rows, judged, block.index)
     if own:
         complete = usable[usable["replicate"].isin(block.index)].merge(judged, on=list(judged))
-        effects = [{"": _call(claim, complete, module)}]
+        effects = [{"": study.effects(claim, complete)}]
     else:
         effects = [_effects(claim, block, judged), *(_effects(claim, *_block(claim, cells)[:2]) for cells in bounds)]
-    shortened = _shortened(schedule, full)
+    shortened = _shortened(schedule, study.full_iterations)
     notes += shortened
     undecidable = divergence.undecidable(claim, cells, effects[0], notes)
     found, verdict = decide(claim, effects, notes, undecidable)
     if found.n < 2:
         notes.append("one replicate; an interval needs two" if found.n else "no effect could be computed")
         verdict = verdict if found.n else Verdict.NO_DATA
-    incomparable = "a level is judged on the full schedule only" if shortened else ""
-    if hasattr(module, "levels"):
-        incomparable = incomparable or module.levels(judged)
+    incomparable = "a level is judged on the full schedule only" if shortened else study.levels(judged)
     if claim.value is not None and incomparable:
         notes.append(incomparable)
         verdict = Verdict.NO_DATA
@@ -193,13 +220,6 @@ def _replicates(rows: pd.DataFrame, requires: Mapping[str, tuple], notes: list[s
     return rows[~rows["replicate"].isin(lacking)]
 
 
-def _call(claim: Claim, rows: pd.DataFrame, module) -> np.ndarray:
-    function = getattr(module, claim.test, None)
-    if function is None:
-        raise UserError(f"no function {claim.test} in {getattr(module, '__name__', module)}; write it there")
-    return np.asarray(function(claim, rows), dtype=float)
-
-
 def _effects(claim: Claim, block: pd.DataFrame, cells: pd.DataFrame) -> dict[str, np.ndarray]:
     """Effect per replicate, by name of the group judged for itself ("": all); only groups with all that is required."""
     cells = groups.whole(claim, cells, [])
@@ -223,7 +243,8 @@ def _slopes(claim: Claim, values: np.ndarray, cells: pd.DataFrame) -> np.ndarray
         raise UserError(f"trend over {claim.over} ({claim.scale}): expected numbers, above 0 for log10")
     x = np.log10(x) if claim.scale == "log10" else x
     others = [column for column in cells if column != claim.over]
-    centred = (x - x.groupby([cells[column] for column in others], dropna=False).transform("mean")).to_numpy()
+    mean = x.groupby([cells[column] for column in others], dropna=False).transform("mean") if others else x.mean()
+    centred = (x - mean).to_numpy()
     if not np.any(np.abs(centred) > 1e-12):
         raise NoData(f"a trend needs two values of {claim.over} at one setting of the rest")
     return values @ centred / (centred @ centred)

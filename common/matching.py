@@ -59,6 +59,19 @@ def tidy(frame: pd.DataFrame, recorded: Iterable[str] = (), cell: type | None = 
     return pd.DataFrame({**columns, **{column: _comparable(frame[column]) for column in design}})
 
 
+def telling(rows: pd.DataFrame, asked: Iterable[str]) -> tuple[pd.DataFrame, dict[str, object]]:
+    """Tidied rows without the design columns that are alike in all of them, and the values of these.
+
+    They tell no cell from another but cost as much as others in every merge. A column that is `asked` for stays, as do
+    those that say which schedule and what part of the grid is judged.
+    """
+    kept = {"dataset", "iterations", *GRID, *asked}
+    alike = [column for column in design(rows) if column not in kept and rows[column].nunique(dropna=False) == 1]
+    if len(alike) == len(design(rows)):
+        return rows, {}
+    return rows.drop(columns=alike), {column: rows[column].iloc[0] for column in alike}
+
+
 def _comparable(column: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce")
     if column.notna().any() and numbers.notna().equals(column.notna()):

@@ -113,12 +113,13 @@ class Store:
 
     # -- frames -------------------------------------------------------------------------------------------------------
 
-    def _lower(self, stem: str, suffix: str, columns: list[str] | None = None) -> pd.DataFrame:
+    def _lower(self, stem: str, suffix: str, columns: list[str] | None = None, keys=None) -> pd.DataFrame:
         path = self.committed / f"{stem}{suffix}.parquet"
         if not path.exists():
             return pd.DataFrame()
         try:
-            return pd.read_parquet(path, columns=columns)
+            # Curves hold pictures, millions of rows: those of other cells need not be decoded.
+            return pd.read_parquet(path, columns=columns, filters=[("key", "in", keys)] if keys else None)
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: not a readable parquet file ({error}); restore it with git checkout") from error
 
@@ -138,7 +139,7 @@ class Store:
         return _in_order(self._over(upper, self._lower(stem, ""), None).drop_duplicates("key"))
 
     def curves(self, stem: str, keys=None) -> pd.DataFrame:
-        """Curves in long form: key, method, curve, x, y."""
+        """Curves in long form: key, method, curve, x, y. `keys` limits it."""
         columns: dict[str, list] = {name: [] for name in CURVE_COLUMNS}
         for record in self._records(stem, keys):
             for curve in record["curves"]:
@@ -151,7 +152,8 @@ class Store:
                 }
                 for name, values in columns.items():
                     values.extend(row[name])
-        return self._over(pd.DataFrame(columns), self._lower(stem, "_curves"), keys)
+        lower = self._lower(stem, "_curves", keys=keys) if keys is None or keys else pd.DataFrame()
+        return self._over(pd.DataFrame(columns), lower, keys)
 
     @staticmethod
     def _over(upper: pd.DataFrame, lower: pd.DataFrame, keys) -> pd.DataFrame:

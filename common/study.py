@@ -11,7 +11,7 @@ import dataclasses
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -207,9 +207,9 @@ class Run:
         """Rows of this run's finished cells."""
         return self.store.frame(self.module.STEM, set(self.keys))
 
-    def curves(self) -> pd.DataFrame:
-        """Curves of this run's finished cells."""
-        return self.store.curves(self.module.STEM, set(self.keys))
+    def curves(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
+        """Curves of the finished cells with these keys (None: this run's)."""
+        return self.store.curves(self.module.STEM, set(self.keys if keys is None else keys))
 
     def measured(self) -> pd.DataFrame:
         """Rows of all finished cells on real data at the study's present version, of whatever run; see `measured`."""

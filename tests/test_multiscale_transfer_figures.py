@@ -420,7 +420,7 @@ def test_pictures_come_back(side):
     frame = pd.DataFrame({"key": "k", "curve": curve["curve"], "x": curve["x"], "y": curve["y"]}).sample(
         frac=1, random_state=0
     )
-    found = pictures_of(frame, "k")[("missed", 0)]["image"]
+    found = pictures_of(frame[frame["key"] == "k"])[("missed", 0)]["image"]
     small = torch.nn.functional.avg_pool2d(torch.from_numpy(layer)[None], -(-side // SIDE))[0].numpy()
     assert found.shape == small.shape and np.abs(found - small).max() <= 0.5 / 255 + 1e-6
 
@@ -433,7 +433,7 @@ def test_explained_cells_give_pictures_and_hit_rates(tmp_path):
     frame, curves = run.frame(), run.curves()
     values = frame.set_index("metric")["value"]
     assert 0 <= values["pointing_game"] <= 1 and 0 < values["pointing_chance"] < 0.1
-    cases = pictures_of(curves, run.cells and frame["key"].iloc[0])
+    cases = pictures_of(curves[curves["key"] == frame["key"].iloc[0]])
     assert cases and all(set(case) == {"image", "map", "mask"} for case in cases.values())
     assert all(case["mask"].max() == 1 and case["image"].shape == (64, 64) for case in cases.values())
     chart = figures.explained(frame, curves)

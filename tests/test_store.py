@@ -139,3 +139,13 @@ def test_records_are_plain_json(store):
     store.put("toy", record("a"))
     (path,) = (store.root / "toy").glob("*.json")
     assert json.loads(path.read_text())["common"]["study"] == "toy"
+
+
+def test_curves_of_some_cells_come_from_both_layers(store, tmp_path):
+    for key in "abc":
+        store.put("toy", record(key))
+    store.export(tmp_path / "lower")
+    other = Store(tmp_path / "other", committed=tmp_path / "lower")
+    other.put("toy", record("d"))
+    assert set(other.curves("toy", {"a", "d", "e"})["key"]) == {"a", "d"}
+    assert other.curves("toy", set()).empty

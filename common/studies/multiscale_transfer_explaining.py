@@ -67,10 +67,10 @@ def _picture(name: str, layer: np.ndarray) -> dict:
     return {"curve": name, "x": list(range(len(values))), "y": values.astype(int).tolist()}
 
 
-def pictures_of(curves, key: str) -> dict[tuple[str, int], dict[str, np.ndarray]]:
-    """The kept cases of one cell: (outcome, number) to its image, map and mask, square arrays in 0..1."""
+def pictures_of(curves) -> dict[tuple[str, int], dict[str, np.ndarray]]:
+    """The kept cases of one cell by its curves: (outcome, number) to its image, map and mask, square arrays in 0..1."""
     cases: dict[tuple[str, int], dict[str, np.ndarray]] = {}
-    for name, part in curves[curves["key"] == key].groupby("curve"):
+    for name, part in curves.groupby("curve"):
         outcome, _, rest = name.partition(" ")
         if outcome in ("recognised", "missed"):
             number, layer = rest.split(" ")

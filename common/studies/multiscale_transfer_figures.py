@@ -93,17 +93,22 @@ def _end_at_gaps(axes) -> None:
             line.set_data(np.insert(x, gaps, np.nan), np.insert(y, gaps, np.nan))
 
 
+def pictured(frame: pd.DataFrame) -> pd.DataFrame:
+    """The cells whose pictures `explained` shows, a row each: those at the smallest ratio of which any were kept."""
+    cells = frame[(frame["pictures"] > 0) & (frame["status"] == "ok") & (frame["network"] == "multiscale")]
+    return cells[cells["imbalance"].eq("ratio") & cells["rho"].eq(cells["rho"].min())].drop_duplicates("key")
+
+
 def explained(frame: pd.DataFrame, curves: pd.DataFrame, most: int = 3) -> Chart | None:
     """Grad-CAM over kept test defects of the first replicate at the smallest ratio; None without pictures.
 
     A row is an arm, a column one defect with one outcome: at most `most` defects of each outcome, those that most arms
     kept. A place is empty where the arm has no such picture.
     """
-    cells = frame[(frame["pictures"] > 0) & (frame["status"] == "ok") & (frame["network"] == "multiscale")]
-    cells = cells[cells["imbalance"].eq("ratio") & cells["rho"].eq(cells["rho"].min())].drop_duplicates("key")
+    cells, of_cell = pictured(frame), dict(list(curves.groupby("key")))
     kept = {}  # arm: (outcome, image): case
     for row in cells.sort_values("arm", key=lambda column: column.map(list(study.ARMS).index)).itertuples():
-        cases = pictures_of(curves, row.key)
+        cases = pictures_of(of_cell[row.key]) if row.key in of_cell else {}
         if cases:
             kept[row.arm] = {(outcome, case["image"].tobytes()): case for (outcome, _), case in sorted(cases.items())}
     if not kept:

@@ -75,7 +75,7 @@ class Parameters:
     width: int = 16
     stem: int = 2
     pooling: str = "average"
-    iterations: int = 160
+    iterations: int = 120
     batch_size: int = 32
     learning_rate: float = 0.01
     weight_decay: float = 1e-4
@@ -86,7 +86,7 @@ class Parameters:
     folds: int = 2
     source: str = "shapes"
     source_size: int = 0
-    source_iterations: int = 200
+    source_iterations: int = 150
     related: str = "textures"
     pretrained: str = ""
     frozen_first: str = ""
