@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+import pandas as pd
+
 from common import artifacts, data
 from common.options import Options
 
@@ -30,6 +32,13 @@ class Cell:
         chosen = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
         content = {"study": study, "version": version, "data": fingerprint, "cell": chosen}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def completed(frame: pd.DataFrame, kind: type) -> pd.DataFrame:
+    """Results with the defaults of the fields of cells `kind` that they lack, from before these fields were added."""
+    added = {f.name: f.default for f in dataclasses.fields(kind) if f.default not in (dataclasses.MISSING, None)}
+    absent = {name: default for name, default in added.items() if name not in frame}
+    return frame.fillna({name: default for name, default in added.items() if name in frame}).assign(**absent)
 
 
 @dataclass

@@ -66,11 +66,11 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
     if len(frame) and hasattr(study_module, "judged"):
         unjudged = study_module.unjudged(frame) if hasattr(study_module, "unjudged") else ""
         frame = study_module.judged(frame)
-    recorded, cell = getattr(study_module, "NOT_DESIGN", ()), getattr(study_module, "Cell", None)
+    recorded = getattr(study_module, "NOT_DESIGN", ())
     rows, alike = None, {}
     if len(frame):
         asked = {column for claim in claims for column in claim.columns}
-        rows, alike = matching.telling(matching.tidy(frame, recorded, cell), asked)
+        rows, alike = matching.telling(matching.tidy(frame, recorded), asked)
     study = _Study(study_module, full, alike)
     found = [_row(claim, rows, study, unjudged) for claim in claims]
     return pd.DataFrame(found, columns=_COLUMNS)

@@ -7,7 +7,6 @@ was run. Pairs and cells are found by equality of all design columns, so no comp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, fields
 from itertools import product
 
 import numpy as np
@@ -33,11 +32,10 @@ class NoData(Exception):
     """The results cannot speak to the claim; the message says what is missing."""
 
 
-def tidy(frame: pd.DataFrame, recorded: Iterable[str] = (), cell: type | None = None) -> pd.DataFrame:
+def tidy(frame: pd.DataFrame, recorded: Iterable[str] = ()) -> pd.DataFrame:
     """Rows on real data with comparable design columns; the value of a diverged row is NaN.
 
-    Numbers are rounded to ten digits, because mu = 0.3 may have been computed; a missing text is "". What is missing of
-    a field of the study's `cell` has the field's default: it is a result from before that field was added.
+    Numbers are rounded to ten digits, because mu = 0.3 may have been computed; a missing text is "".
 
     Raises
     ------
@@ -49,8 +47,6 @@ def tidy(frame: pd.DataFrame, recorded: Iterable[str] = (), cell: type | None = 
             raise UserError(f"results have no column {column!r}; expected the result frame of docs/architecture.md")
     if "stand_in" in frame:
         frame = frame[~frame["stand_in"].fillna(False).astype(bool)]
-    added = {f.name: f.default for f in fields(cell) if f.default is not MISSING} if cell else {}
-    frame = frame.fillna({name: default for name, default in added.items() if name in frame and default is not None})
     value = pd.to_numeric(frame["value"]).astype(float)
     usable = np.isfinite(value) & (frame["status"].eq("ok") if "status" in frame else True)
     columns = {"metric": frame["metric"].astype(str), "replicate": frame["replicate"], "value": value.where(usable)}
@@ -181,12 +177,8 @@ def pair(of: pd.DataFrame, against: pd.DataFrame, apart: Iterable[str]) -> tuple
 
 
 def at_defaults(frame: pd.DataFrame, defaults: Mapping[str, object]) -> pd.Series:
-    """Whether each row has these values, bool by row; what is missing was added later, and had its default then."""
-    usual = pd.Series(True, index=frame.index)
-    for name, default in defaults.items():
-        if name in frame:
-            usual &= frame[name].isna() | (frame[name] == default)
-    return usual
+    """Whether each row has these values, bool by row."""
+    return (frame[list(defaults)] == list(defaults.values())).all(axis=1)
 
 
 def lacks(judged: pd.DataFrame, requires: Mapping[str, Iterable]) -> str:

@@ -8,6 +8,8 @@ from itertools import product
 
 import pandas as pd
 
+from common.cells import completed
+
 REFRESH, NEVER, OTHER_DATA = "refresh asked for", "not measured", "measured on other data of this name"
 CODE_CHANGED = "code changed since"
 
@@ -82,15 +84,12 @@ def firm(values: Mapping, kind) -> tuple:
 
 
 def measured_settings(measured: pd.DataFrame, kind: type) -> dict[tuple, list[dict]]:
-    """Fields, key and version of every measured cell, by its firm fields.
-
-    What a result lacks has the field's default: it is from before the field was added.
-    """
-    fields = {f.name: f.default for f in dataclasses.fields(kind)}
-    frame = measured.reindex(columns=[*fields, "version"]).astype(object)
+    """Fields, key and version of every measured cell, by its firm fields."""
+    fields = [f.name for f in dataclasses.fields(kind)]
+    frame = completed(measured, kind).reindex(columns=[*fields, "version"]).astype(object)
     settings: dict[tuple, list[dict]] = {}
     for key, row in zip(frame.index, frame.where(frame.notna(), None).to_dict("records"), strict=True):
-        values = {name: default if row[name] is None else row[name] for name, default in fields.items()}
+        values = {name: row[name] for name in fields}
         settings.setdefault(firm(values, kind), []).append({**values, "key": key, "version": row["version"]})
     return settings
 

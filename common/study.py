@@ -19,7 +19,7 @@ from functools import cached_property
 import pandas as pd
 
 from common import data, planning, pool, provenance
-from common.cells import Cell, Context, Result
+from common.cells import Cell, Context, Result, completed
 from common.errors import UserError
 from common.options import Options
 from common.store import Store
@@ -232,12 +232,13 @@ class Run:
 
 
 def measured(module, store: Store) -> pd.DataFrame:
-    """Rows of all finished cells of a study on real data, at its present version.
+    """Rows of all finished cells of a study on real data, at its present version, with all fields of its cells.
 
     Where a study trains several networks of which one counts, its `selected` says which.
     """
     frame = store.frame(module.STEM)
     frame = frame[(frame["version"] == module.VERSION) & ~frame["stand_in"].astype(bool)].reset_index(drop=True)
+    frame = completed(frame, module.Cell)
     return module.selected(frame) if hasattr(module, "selected") else frame
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from common import claims, matching, paths
+from common.cells import completed
 from common.claims import Claim, evaluate, load
 from common.errors import UserError
 from common.published_numbers import published
@@ -403,10 +404,13 @@ def test_two_values_of_one_cell_are_an_error():
 def test_a_result_from_before_a_field_was_added_has_its_default():
     older = UP["method"] == "plain"
     frame = UP.assign(width=np.where(older, np.nan, 96.0), whiten=np.where(older, None, True))
-    cell = make_dataclass("Cell", [("dataset", str), ("width", int, 96), ("whiten", bool, True), ("mu", float, None)])
+    cell = make_dataclass("Cell", [("dataset", str), ("width", int, 96), ("whiten", bool, True), ("mu", float, None),
+                                   ("later", str, "no")])  # fmt: skip
     assert judge(frame).verdict == "no data"
-    assert judge(frame, SimpleNamespace(Cell=cell)).verdict == "supported"
-    assert judge(frame.assign(width=frame["width"] * 2), SimpleNamespace(Cell=cell)).verdict == "no data"
+    whole = completed(frame, cell)
+    assert set(whole["later"]) == {"no"} and whole["whiten"].all() and whole["mu"].equals(frame["mu"])
+    assert judge(whole).verdict == "supported"
+    assert judge(completed(frame.assign(width=frame["width"] * 2), cell)).verdict == "no data"
 
 
 def test_columns_that_only_record_do_not_part_pairs():

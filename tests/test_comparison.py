@@ -166,6 +166,7 @@ def test_a_saving_is_paired_with_what_is_printed():
         "ablation": False,
         "iterations": 19,
         "hidden": 512,
+        "starts": "all",
     }
     usual |= {"dropout": 0.0}
     two = frame((70.0, 90.0), method="class-specific, two pairs", **usual)

@@ -10,7 +10,6 @@ from common.published_numbers import published
 from common.studies import multiscale_transfer as paper
 from common.studies import multiscale_transfer_figures as figures
 from common.studies import multiscale_transfer_overview as overview
-from common.studies import multiscale_transfer_selection as selection
 from common.studies import multiscale_transfer_tables as numbers
 from common.studies.multiscale_transfer_explaining import SIDE, _picture, pictures_of
 from common.studies.multiscale_transfer_protocol import ARMS
@@ -129,17 +128,14 @@ def test_a_trunk_from_pixels_may_repeat_the_edge():
     """What shifts leave beyond an image tells its cells apart, but not from those of the trunk that shifts none."""
     frame = results(as_the_paper_says, ratios=ALL_RATIOS, datasets=BOTH, trunks=("imagenet", "own"))
     own = frame["trunk"] == "own"
-    frame = frame.assign(border=np.where(own, "edge", None))  # None: as in results from before there was a choice
+    frame = frame.assign(border=np.where(own, "edge", "black"))
     first = frame[own & (frame["replicate"] == 0)]
-    first = first.assign(border=None, value=0.1, key="first" + first["key"])
+    first = first.assign(border="black", value=0.1, key="first" + first["key"])
     found = verdicts_of(pd.concat([first, frame]))
     assert found.loc["transfer-helps", "verdict"] == found.loc["small-source-helps", "verdict"] == "supported"
     shown = figures.main_rows(pd.concat([first, frame]), "dagm_class1", "own")
     assert set(shown["border"]) == {"edge"} and figures.parameters_of(shown).border == "edge"
     assert figures.parameters_of(first[first["dataset"] == "dagm_class1"]).border == "black"
-    assert selection.ADDED == {name: getattr(paper.Cell, name) for name in selection.ADDED}
-    # Without the column, as committed results are.
-    assert figures.parameters_of(frame[~own].drop(columns="border")).border == "black"
 
 
 def test_each_common_method_has_to_fall_alone():
@@ -155,9 +151,7 @@ def test_each_common_method_has_to_fall_alone():
 
 def test_caveats_count_the_trainings_that_recognise_no_defect():
     rows = results(as_the_paper_says, replicates=3, networks=("multiscale",))
-    rows = matching.tidy(
-        rows[rows["rho"].isin([10, 50]) & (rows["method"] == "baseline")], paper.NOT_DESIGN, paper.Cell
-    )
+    rows = matching.tidy(rows[rows["rho"].isin([10, 50]) & (rows["method"] == "baseline")], paper.NOT_DESIGN)
     assert paper.caveats("accuracy", rows) == []
     defects = (rows["metric"] == "recall") & (rows["class_label"] == 1)
     rows.loc[defects & (rows["rho"] == 50) & (rows["replicate"] < 2), "value"] = 0.0

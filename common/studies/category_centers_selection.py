@@ -34,7 +34,6 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
     """
     frame = frame.reindex(columns=[*frame, *(column for column in COLUMNS if column not in frame)])
     frame = frame[at_defaults(frame, USUAL) & (frame["imbalance"] != "own")].reset_index(drop=True)
-    frame = frame.fillna({"epoch_scale": 0.0})  # what results from before that field have
     kinds = ["pretraining", "pretrained", "input_size", "precision"]
     parts = [frame.iloc[:0]]
     frame = frame.astype({"pretraining": object, "pretrained": object})

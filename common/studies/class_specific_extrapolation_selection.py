@@ -23,14 +23,9 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[at_defaults(frame, USUAL)]
 
 
-def _starts(frame: pd.DataFrame) -> pd.Series:
-    """What segments begin at, by row; results from before that was a parameter have all."""
-    return frame.get("starts", pd.Series(index=frame.index, dtype=object)).fillna("all")
-
-
 def judged(frame: pd.DataFrame) -> pd.DataFrame:
     """What claims are judged by: later iterations extrapolate from synthetic samples, too."""
-    return frame[_starts(frame) == "all"]
+    return frame[frame["starts"] == "all"]
 
 
 def main_rows(frame: pd.DataFrame, ablation: bool = False, starts: str = "all") -> pd.DataFrame:
@@ -41,7 +36,7 @@ def main_rows(frame: pd.DataFrame, ablation: bool = False, starts: str = "all") 
     """
     if frame.empty:
         return frame
-    frame = frame[(frame["ablation"].astype(bool) == ablation) & (_starts(frame) == starts)]
+    frame = frame[(frame["ablation"].astype(bool) == ablation) & (frame["starts"] == starts)]
     if frame.empty:
         return frame
     datasets = set(frame["dataset"])

@@ -15,7 +15,7 @@ from common.names import named
 from common.statistics import summarise
 from common.studies import multiscale_transfer as study
 from common.studies.multiscale_transfer_explaining import pictures_of
-from common.studies.multiscale_transfer_selection import main_rows, with_added, with_share
+from common.studies.multiscale_transfer_selection import main_rows, with_share
 
 METRICS = {
     "accuracy": "accuracy",
@@ -161,7 +161,6 @@ def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
     """The parameters that would give these rows of one data set and setting, to say how they depart from the paper."""
     if frame.empty:
         return None
-    frame = with_added(frame)
 
     def values(column):
         return tuple(dict.fromkeys(frame.sort_values(column)[column].dropna()))

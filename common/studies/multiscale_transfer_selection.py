@@ -12,13 +12,6 @@ SETTING = (
     "trunk", "pretrained", "pooling", "image_size", "width", "stem", "iterations", "batch_size", "learning_rate",
     "weight_decay", "augment", "folds", "total", "frozen_first", "frozen_second", "precision", "border",
 )  # fmt: skip
-#: Fields of a cell that first results lack, and what was done then.
-ADDED = {"border": "black"}
-
-
-def with_added(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the fields of `ADDED`, as those of a cell that was measured before there were any."""
-    return frame.assign(**{name: frame[name].fillna(was) if name in frame else was for name, was in ADDED.items()})
 
 
 def with_share(rows: pd.DataFrame) -> pd.DataFrame:
@@ -31,8 +24,7 @@ def main_rows(frame: pd.DataFrame, dataset: str, trunk: str) -> pd.DataFrame:
     rows = frame[(frame["dataset"] == dataset) & (frame["trunk"] == trunk)] if len(frame) else frame
     if rows.empty:
         return rows
-    setting = [column for column in SETTING if column in rows or column in ADDED]
-    number = with_added(rows).groupby(setting, dropna=False).ngroup()
+    number = rows.groupby(list(SETTING), dropna=False).ngroup()
     cells = number[~rows["key"].duplicated()]
     return rows[number == cells.mode().max()]
 
