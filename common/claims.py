@@ -157,6 +157,8 @@ def _judge(claim: Claim, rows: pd.DataFrame, study: _Study, notes: list[str]) ->
     if found.n < 2:
         notes.append("one replicate; an interval needs two" if found.n else "no effect could be computed")
         verdict = verdict if found.n else Verdict.NO_DATA
+    if found.n == 2 and verdict in (Verdict.SUPPORTED, Verdict.NOT_SUPPORTED):
+        notes.append("two replicates only: their one difference makes the interval")
     incomparable = "a level is judged on the full schedule only" if shortened else study.levels(judged)
     if claim.value is not None and incomparable:
         notes.append(incomparable)

@@ -84,7 +84,7 @@ def judgement(row: Mapping) -> Html:
 
 
 def changes(verdicts: pd.DataFrame) -> Html:
-    """How many claims were changed after first results were seen, as a sentence; "" where none was.
+    """How many claims were changed or added after first results were seen, as a sentence; "" where none was.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def changes(verdicts: pd.DataFrame) -> Html:
     if not changed:
         return Html()
     were, which = ("was", "it") if changed == 1 else ("were", "each")
-    sentence = "{} of {} claims {} changed after first results were seen; {} says what, beside its verdict."
+    sentence = "{} of {} claims {} changed or added after first results were seen; {} says what, beside its verdict."
     return Html(f"<p>{sentence}</p>").format(changed, total, were, which)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from common import claims, matching, paths
 from common.cells import completed
+from common.claim_words import caveats
 from common.claims import Claim, evaluate, load
 from common.errors import UserError
 from common.published_numbers import published
@@ -444,6 +445,7 @@ def test_a_longer_schedule_is_judged_once_it_covers_the_grid(rhos, judged):
     assert row.verdict == ("supported" if judged == 10_000 else "not supported")
     assert row.n == (2 if judged == 10_000 else 4) and row.cells == 2 * (len(rhos) if judged == 10_000 else 5)
     assert ("10000 iterations not judged: 2 of 10 settings" in row.verdict_note) == (judged == 2500)
+    assert ("two replicates only" in caveats(row.verdict_note)[0]) == (row.n == 2)
 
 
 def test_a_longer_schedule_is_not_passed_over_for_what_diverged_in_it():

@@ -218,7 +218,7 @@ def test_verdict_table():
 def test_what_was_changed_stands_with_the_verdict():
     changed = verdicts().assign(changed=["", "", ATTACK, "the margin"])
     assert verdict_tables.changes(changed).striptags() == (
-        "2 of 4 claims were changed after first results were seen; each says what, beside its verdict."
+        "2 of 4 claims were changed or added after first results were seen; each says what, beside its verdict."
     )
     assert "1 of 4 claims was changed" in verdict_tables.changes(changed.assign(changed=["", None, "", "the margin"]))
     assert verdict_tables.changes(changed.assign(changed="")) == ""

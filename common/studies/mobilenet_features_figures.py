@@ -31,6 +31,7 @@ def over_ratios(frame: pd.DataFrame, metric: str = "avacc") -> plots.Chart | Non
     if rows.empty or rows["rho"].nunique() < 2:
         return None
     found = summarise(rows, ["representation", "dataset", "rho", "method"])
+    found[["low", "high"]] = found[["low", "high"]].clip(0, 1)
     titles = {
         (kind, name): f"{kind}, {named(name)}"
         for kind, name in found[["representation", "dataset"]].drop_duplicates().itertuples(index=False)
