@@ -58,7 +58,7 @@ prepare_venv() {
 
 # Every check of the project, each even when one before it failed. The closing line counts them.
 run_tests() {
-  local scratch passed=0 failed=0 failures=() notebooks
+  local scratch passed=0 failed=0 failures=() notebooks parallel=(-n auto --maxprocesses 4 --dist loadfile)
   scratch=$(mktemp -d)
   # shellcheck disable=SC2064  # the folder's name as it is now
   trap "rm -rf '$scratch'" EXIT
@@ -79,10 +79,10 @@ run_tests() {
   }
 
   step "ruff" "$python" -m ruff check .
-  step "unit tests" "$python" -m pytest -n auto --maxprocesses 4 --dist loadfile
+  step "unit tests" "$python" -m pytest "${parallel[@]}"
   notebooks=$(find notebooks -maxdepth 1 -name '[0-9]*_*.ipynb' | head -n 1)
   if [[ -n $notebooks ]]; then
-    step "notebooks run as they are" "$python" -m pytest --nbval-lax --nbval-cell-timeout=600 notebooks/
+    step "notebooks run as they are" "$python" -m pytest "${parallel[@]}" --nbval-lax --nbval-cell-timeout=600 notebooks/
     step "demo from the command line" "$python" -P -m common.run demo
   fi
   if ((failed)); then printf 'run_all: failed: %s\n' "${failures[@]}" >&2; fi
