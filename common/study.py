@@ -204,8 +204,8 @@ class Run:
     # -- what came out ------------------------------------------------------------------------------------------------
 
     def frame(self) -> pd.DataFrame:
-        """Rows of this run's finished cells."""
-        return self.store.frame(self.module.STEM, set(self.keys))
+        """Rows of this run's finished cells, with all their fields."""
+        return completed(self.store.frame(self.module.STEM, set(self.keys)), self.module.Cell)
 
     def curves(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
         """Curves of the finished cells with these keys (None: this run's)."""

@@ -11,6 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from test_report import ATTACK, rendered, sample, shown, write
 
 from common import claim_words, comparison, ledger, pages, paths, plots, report, site, tables, verdict_tables
+from common.cells import Cell
 from common.papers import PAPERS
 
 CLAIMS = f"""
@@ -120,7 +121,9 @@ def published(tmp_path, monkeypatch):
 @pytest.fixture
 def reports(tmp_path, published, monkeypatch):
     """A site of two papers with claims, of which the first was measured and has a page, and the fourth a page only."""
-    study = SimpleNamespace(STEM="category_centers", VERSION=1, summary=lambda frame: f"{len(frame)} <rows>.")
+    study = SimpleNamespace(
+        STEM="category_centers", VERSION=1, Cell=Cell, summary=lambda frame: f"{len(frame)} <rows>."
+    )
     monkeypatch.setattr(ledger, "_study", lambda paper, results: study if paper.stem == study.STEM else None)
     for stem in ("category_centers", "mobilenet_features"):
         (published / f"{stem}_claims.yaml").write_text(CLAIMS)

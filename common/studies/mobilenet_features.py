@@ -144,7 +144,7 @@ class Cell(BaseCell):
     pooled: bool = False
     standardise: bool = False
     gamma: str = "scale"
-    epochs: float = EPOCHS
+    epochs: float = float(EPOCHS)
     precision: str = "fp32"
 
     @property
