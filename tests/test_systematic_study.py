@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from common import checkpoints, looping, study, training
+from common.cells import completed
 from common.errors import UserError
 from common.studies import systematic_study as paper
 from common.studies.systematic_study_selection import USUAL
@@ -317,7 +318,7 @@ def test_the_usual_setting_is_that_of_a_cells_defaults():
 @pytest.mark.parametrize("change", [{"per_class": 100}, {"image_size": 32}, {"network": "allcnn"}, {"width": 8}])
 def test_experiments_of_ones_own_do_not_stand_among_the_replicates(change):
     usual = rows(2, 2500, (10, 100))
-    kept = paper.selected(pd.concat([usual, rows(2, 2500, (10, 100), **change)]))
+    kept = paper.selected(completed(pd.concat([usual, rows(2, 2500, (10, 100), **change)]), paper.Cell))
     assert len(kept) == len(usual)
 
 
