@@ -35,6 +35,7 @@ def lines(
     values: Sequence | None = None,
     styles: Mapping[str, Style] | None = None,
     intervals: str = "bars",
+    within: tuple[float, float] | None = None,
 ) -> Axes:
     """Draw means with 95% intervals over `x`, one line per `hue`, ticks at the measured values.
 
@@ -54,6 +55,8 @@ def lines(
     styles : mapping, optional
         Styles by name, from `method_styles`.
     intervals : {'bars', 'bands', 'none'}
+    within : tuple of float, optional
+        Least and greatest value there can be, where intervals end; of two replicates they can be far longer.
 
     Raises
     ------
@@ -77,6 +80,7 @@ def lines(
         line = line.assign(_at=line[x].map(place)).sort_values("_at")
         at = line["_at"].to_numpy(float) + step * (number - (len(names) - 1) / 2)
         mean, low, high = (line[column].to_numpy(float) for column in ("mean", "low", "high"))
+        low, high = (low, high) if within is None else np.clip([low, high], *within)
         look = styles[name]
         axes.plot(at, mean, color=look.color, marker=look.marker, linestyle=look.dash, label=name)
         if intervals == "bars":

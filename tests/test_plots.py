@@ -304,3 +304,11 @@ def test_effects_too_small_for_the_decimals_are_shown_with_more():
     assert str(tables.effect(-3.1e-5, -4e-5, -2e-5)) == "−0.000031 [−0.000040,\N{NO-BREAK SPACE}−0.000020]"
     assert str(tables.effect(0.0, 0.0, 0.0)) == "0.000 [0.000,\N{NO-BREAK SPACE}0.000]"
     assert str(tables.effect(0.00004, -0.02, 0.02)) == "0.000 [−0.020,\N{NO-BREAK SPACE}0.020]"
+
+
+def test_intervals_end_where_values_do():
+    axes = matplotlib.figure.Figure().subplots()
+    rows = pd.DataFrame({"x": [1, 2], "method": "a", "mean": [0.9, 0.5], "low": [-0.5, 0.4], "high": [2.3, 0.6]})
+    plots.lines(axes, rows, "x", ylabel="share", within=(0, 1))
+    ends = np.array([segment[:, 1] for segment in axes.collections[0].get_segments()])
+    assert ends == pytest.approx(np.array([[0, 1], [0.4, 0.6]]))

@@ -312,3 +312,17 @@ def test_weights_come_from_the_environment_unless_named(monkeypatch):
     monkeypatch.setenv("IMBALANCE_WEIGHTS", "/elsewhere.h5")
     assert Options().weights_path() == "/elsewhere.h5"
     assert Options(weights="mine.h5").weights_path() == "mine.h5"
+
+
+def test_results_from_before_a_field_was_added_have_it(tmp_path, monkeypatch):
+    train, _ = make(tmp_path).context.data("digits")
+    monkeypatch.setattr(Context, "data", lambda *_: (dataclasses.replace(train, stand_in=False),) * 2)
+    run = make(tmp_path, {"numbers": (7,)})
+    run.execute()
+
+    @dataclasses.dataclass(frozen=True)
+    class Wider(toy_study.Cell):
+        added: str = "as before"
+
+    monkeypatch.setattr(toy_study, "Cell", Wider)
+    assert set(run.frame()["added"]) == set(run.measured()["added"]) == {"as before"}

@@ -65,12 +65,11 @@ def parameters_of(frame) -> Parameters | None:
     """The parameters that would give these rows, to say how they depart from the paper; None without rows."""
     if frame.empty:
         return None
-    first = frame.iloc[0].dropna()  # what older results lack was added later
-    here = Cell.__dataclass_fields__
+    first = frame.iloc[0]
     values = {
-        name: _plain(first.get(name, here[name].default), field.default)
+        name: _plain(first[name], field.default)
         for name, field in Parameters.__dataclass_fields__.items()
-        if name in here and name != "ablation"
+        if name in Cell.__dataclass_fields__ and name != "ablation"
     }
     ablated = frame[frame["ablation"].astype(bool)]
     sizes = sorted({int(rare) or int(first["minors"]) for rare in ablated["rare"]}, reverse=True)

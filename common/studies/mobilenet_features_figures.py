@@ -31,14 +31,13 @@ def over_ratios(frame: pd.DataFrame, metric: str = "avacc") -> plots.Chart | Non
     if rows.empty or rows["rho"].nunique() < 2:
         return None
     found = summarise(rows, ["representation", "dataset", "rho", "method"])
-    found[["low", "high"]] = found[["low", "high"]].clip(0, 1)
     titles = {
         (kind, name): f"{kind}, {named(name)}"
         for kind, name in found[["representation", "dataset"]].drop_duplicates().itertuples(index=False)
     }
     return plots.panels(
         found, "rho", ["representation", "dataset"], ylabel=TITLES[metric], titles=titles, share_y=False, columns=2,
-        xlabel="imbalance ratio IR", styles=STYLES,
+        xlabel="imbalance ratio IR", styles=STYLES, within=(0, 1),
     )  # fmt: skip
 
 

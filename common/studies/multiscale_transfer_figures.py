@@ -72,10 +72,9 @@ def sweep(mains: Sequence[pd.DataFrame], metric: str) -> Chart | None:
     if not parts:
         return None
     summary = pd.concat([part.sort_values("method", key=lambda c: c.map(list(STYLES).index)) for part in parts])
-    summary[["low", "high"]] = summary[["low", "high"]].clip(0, 1)
     chart = plots.panels(
         summary, "rho", "panel", ylabel=METRICS[metric], xlabel="ratio of normal images to defects",
-        columns=len(mains), styles=STYLES,
+        columns=len(mains), styles=STYLES, within=(0, 1),
     )  # fmt: skip
     least = max(0.0, np.floor(10 * summary["mean"].min() - 0.5) / 10)
     for axes in chart.axes:
@@ -166,7 +165,7 @@ def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
         return tuple(dict.fromkeys(frame.sort_values(column)[column].dropna()))
 
     one = frame.iloc[0]
-    source = frame[frame["source"].fillna("") != ""]
+    source = frame[frame["source"] != ""]
     shared = ("image_size", "width", "stem", "pooling", "pretrained", "iterations", "batch_size", "learning_rate",
               "weight_decay", "augment", "border", "folds", "precision", "frozen_first", "frozen_second")  # fmt: skip
     plain = {name: getattr(one[name], "item", lambda value=one[name]: value)() for name in shared}
