@@ -222,6 +222,21 @@ def deviations(rows: Iterable[Mapping[str, object]], caption: str = "Deviations 
     return table(frame.rename(columns={"paper": "in the paper"}), caption, kind="prose")
 
 
+def deviations_by_setting(parts: Mapping[str, Iterable[Mapping]], caption: str = "Deviations from the paper") -> Html:
+    """Departures from the paper of several settings (name -> rows): once where they agree, else each says whose."""
+    whose: dict[tuple, list[str]] = {}
+    for name, rows in parts.items():
+        for row in rows:
+            whose.setdefault((row["what"], row["paper"], row["here"], row["why"]), []).append(name)
+    subjects = list(dict.fromkeys(row[0] for row in whose))
+    rows = []
+    # What differs stands beside its like.
+    for (what, paper, here, why), names in sorted(whose.items(), key=lambda item: subjects.index(item[0][0])):
+        whom = "" if len(names) == len(parts) else f"{', '.join(names)}: "
+        rows.append({"what": what, "paper": paper, "here": whom + here, "why": why})
+    return deviations(rows, caption)
+
+
 def require(frame: pd.DataFrame, columns: Iterable[str], name: str) -> None:
     """Raise `UserError` if `frame` lacks one of `columns`."""
     missing = [column for column in columns if column not in frame.columns]

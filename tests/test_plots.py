@@ -1,6 +1,7 @@
 """Figures look the same everywhere and can be told apart; tables escape what they show."""
 
 import itertools
+import re
 
 import matplotlib
 import numpy as np
@@ -175,6 +176,23 @@ def test_table_escapes_and_says_what_its_headers_head():
 def test_table_keeps_a_named_index():
     frame = pd.DataFrame({"auc": [0.5]}, index=pd.Index(["mnist"], name="dataset"))
     assert '<th scope="row">mnist</th>' in tables.table(frame)
+
+
+def test_deviations_of_several_settings_are_said_once_where_they_are_the_same():
+    shared = {"what": "framework", "paper": "Caffe", "here": "torch", "why": "kept"}
+    size = {"what": "size", "paper": "224", "here": "64", "why": "cost"}
+    late = {"what": "data", "paper": "all", "here": "half", "why": "cost"}
+    parts = {"a": [shared, size, late], "b": [shared, size | {"here": "32"}], "c": [shared, size | {"here": "32"}]}
+    html = tables.deviations_by_setting(parts, "Deviations")
+    cells = re.findall("<t[hd][^>]*>(.*?)</t[hd]>", html)[4:]
+    rows = [cells[start : start + 4] for start in range(0, len(cells), 4)]
+    assert rows == [
+        ["framework", "Caffe", "torch", "kept"],
+        ["size", "224", "a: 64", "cost"],
+        ["size", "224", "b, c: 32", "cost"],
+        ["data", "all", "a: half", "cost"],
+    ]
+    assert tables.deviations_by_setting({"a": parts["a"]}, "x") == tables.deviations(parts["a"], "x")
 
 
 def verdicts():
