@@ -357,9 +357,17 @@ def measured(**columns):
     ]  # fmt: skip
     usual = {
         name: getattr(paper.Cell, name)
-        for name in (*selection.USUAL, "input_size", "count_scale", "epoch_scale", "plateau")
+        for name in (
+            *selection.USUAL,
+            "input_size",
+            "pretraining",
+            "pretrained",
+            "count_scale",
+            "epoch_scale",
+            "plateau",
+        )
     }
-    common = {**usual, "dataset": "cifar10", "network": "allcnn", "pretraining": "", "iterations": 700,
+    common = {**usual, "dataset": "cifar10", "network": "allcnn", "iterations": 700,
               "precision": "bf16", "method": "D", "metric": "accuracy", "value": 0.6, "ended_by": "rule",
               **columns}  # fmt: skip
     frame = pd.DataFrame([{**row, **common} for row in rows])

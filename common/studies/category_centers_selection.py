@@ -36,8 +36,7 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame[at_defaults(frame, USUAL) & (frame["imbalance"] != "own")].reset_index(drop=True)
     kinds = ["pretraining", "pretrained", "input_size", "precision"]
     parts = [frame.iloc[:0]]
-    frame = frame.astype({"pretraining": object, "pretrained": object})
-    for _, rows in frame.fillna({"pretraining": "", "pretrained": "", "input_size": 0}).groupby(["dataset", "network"]):
+    for _, rows in frame.groupby(["dataset", "network"]):
         cells = rows.groupby(kinds)["key"].nunique()
         best = max(cells.index, key=lambda kind: (cells[kind], *_nearness(*kind)))
         parts.append(rows[at_defaults(rows, dict(zip(kinds, best, strict=True)))])
