@@ -34,6 +34,8 @@ class Claim:
     test : str
         One of `TESTS`, or ``claim_<name>``: a function of the study module that takes the claim and the tidied rows
         (of `on`, `metric` and one schedule) and returns one effect per replicate, judged as a difference.
+    quantity : str
+        What such a function returns, in words that stand before its bound: ``share of settings below the baseline``.
     metric : str
         A metric, or the difference of two: ``train_accuracy - accuracy``.
     of, against, on : filters
@@ -70,6 +72,7 @@ class Claim:
     margin: float
     direction: str = ""
     metric: str = ""
+    quantity: str = ""
     of: Mapping[str, tuple] = field(default_factory=dict)
     against: Mapping[str, tuple] = field(default_factory=dict)
     on: Mapping[str, tuple] = field(default_factory=dict)
@@ -127,6 +130,8 @@ class Claim:
                 return f"every and some do not go with {self.test}; let the function say what it takes together"
             if not self.metric:
                 return "metric is missing; add it"
+            if not self.quantity:
+                return f"quantity is missing; add in words what {self.test} returns"
             return "" if self.direction in ("", *ORDERS) else f"direction {self.direction!r}; expected {_any(ORDERS)}"
         if self.test not in TESTS:
             return f"unknown test {self.test!r}; expected {_any(TESTS)}, or {FUNCTION}... for a function of the study"
@@ -141,6 +146,7 @@ class Claim:
                 "margin 0; nothing lies inside it, expected the largest negligible effect",
             ),
             (not self.metric, "metric is missing; add it"),
+            (bool(self.quantity), f"quantity goes with {FUNCTION}... of the study; remove it, the metric says it"),
             (not self.of, "of is missing; add the filter of the arm"),
             (self.test in ("difference", "equivalence") and not self.against, "against is missing; add the other arm"),
             (self.test == "level" and self.value is None, "value is missing; add the number to compare with"),

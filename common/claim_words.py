@@ -44,7 +44,7 @@ def how_tested(row: Mapping) -> str:
     elif kind == "level":
         what = measure
     else:
-        what = f"{kind.removeprefix('claim_').replace('_', ' ')} ({measure})"
+        what = row["quantity"]
     return f"{what} {_bound(row)}".strip()
 
 

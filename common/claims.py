@@ -53,8 +53,8 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
     Returns
     -------
     DataFrame
-        One row per claim: id, statement, where, test, metric, direction, over, scale, n (replicates), cells (per
-        replicate), effect, low, high, value, margin, verdict, verdict_note, note, changed, data (the sets judged).
+        One row per claim: id, statement, where, test, metric, quantity, direction, over, scale, n (replicates), cells
+        (per replicate), effect, low, high, value, margin, verdict, verdict_note, note, changed, data (the sets judged).
 
     Raises
     ------
@@ -77,8 +77,8 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
 
 
 _COLUMNS = (
-    "id statement where test metric direction over scale n cells effect low high value margin verdict verdict_note "
-    "note changed data".split()
+    "id statement where test metric quantity direction over scale n cells effect low high value margin verdict "
+    "verdict_note note changed data".split()
 )
 
 

@@ -63,7 +63,7 @@ def one_schedule(cells: pd.DataFrame) -> tuple[pd.DataFrame | None, list[str]]:
         chosen.append({"dataset": dataset, "iterations": taken} if "dataset" in cells else {"iterations": taken})
         often = "in two replicates" if least == 2 else "so far"
         notes += [
-            f"{longer:g} iterations not judged: {wanted[longer].sum()} of {len(wanted)} settings {often}"
+            f"{longer:g} iterations not judged, too few: {wanted[longer].sum()} of {len(wanted)} comparisons {often}"
             for longer in wanted.columns[wanted.columns > taken]
         ]
     return pd.DataFrame(chosen), notes

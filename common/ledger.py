@@ -13,8 +13,8 @@ from common import paths
 from common.papers import Paper
 
 COLUMNS = (
-    "paper stem id statement where test metric direction over scale n cells effect low high value margin verdict "
-    "verdict_note note changed data headline"
+    "paper stem id statement where test metric quantity direction over scale n cells effect low high value margin "
+    "verdict verdict_note note changed data headline"
 ).split()
 
 
@@ -31,12 +31,15 @@ class Findings:
         What was measured, in the words of the study; "" where nothing was.
     claims : DataFrame
         Its claims with their verdicts, `COLUMNS`, in the order of the claims file.
+    uncounted : str
+        What the times of its trainings leave out, such as backbones that they share; "" for nothing.
     """
 
     paper: Paper
     frame: pd.DataFrame
     summary: str
     claims: pd.DataFrame
+    uncounted: str = ""
 
     @property
     def cost(self) -> str:
@@ -47,7 +50,8 @@ class Findings:
         hours = cells.groupby("device", sort=False)["train_seconds"].sum() / 3600
         # A training has one thread on a processor, named with its cores (`provenance.device_name`), a share of a GPU.
         units = {device: "core hours" if device.endswith("cores") else "GPU hours" for device in hours.index}
-        return "; ".join(f"{spent:.1f} {units[device]} of training on {device}" for device, spent in hours.items())
+        spent = "; ".join(f"{time:.1f} {units[device]} of training on {device}" for device, time in hours.items())
+        return spent + f", without {self.uncounted}" * bool(self.uncounted)
 
 
 def findings(paper: Paper, results: Path | None = None) -> Findings:
@@ -68,7 +72,7 @@ def findings(paper: Paper, results: Path | None = None) -> Findings:
     frame = measured(paper, results)
     module = _study(paper, results)
     summary = module.summary(frame) if len(frame) else ""
-    return Findings(paper, frame, summary, _judged(paper, frame, module))
+    return Findings(paper, frame, summary, _judged(paper, frame, module), getattr(module, "UNCOUNTED", ""))
 
 
 def ledger(found: list[Findings]) -> pd.DataFrame:

@@ -66,7 +66,8 @@ class Account:
     @property
     def cost(self) -> str:
         """Hours of training, and on what."""
-        return Findings(self.paper, self.frame, self.summary, self.verdicts).cost
+        uncounted = getattr(self.module, "UNCOUNTED", "")
+        return Findings(self.paper, self.frame, self.summary, self.verdicts, uncounted).cost
 
     @cached_property
     def scores(self) -> pd.DataFrame:

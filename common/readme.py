@@ -39,7 +39,7 @@ def _extent(found: list[Findings]) -> str:
     paired, printed = comparison.paired(comparison.together({one.paper.stem: one.frame for one in found}))
     verdicts = pd.concat([one.claims["verdict"] for one in found])
     return (
-        f"So far {(verdicts != 'no data').sum()} of {len(verdicts)} claims have data, and {paired} of {printed} "
+        f"So far {(verdicts != 'no data').sum()} of {len(verdicts)} claims can be judged, and {paired} of {printed} "
         "printed results have one of ours beside them; the rest waits for machines and data.\n"
     )
 

@@ -67,7 +67,7 @@ def effect(value, low=None, high=None, digits: int = 3, sign: bool = False) -> M
     """``value [low, high]``; without an interval (a single replicate) only the value, without a value a dash.
 
     More than `digits` decimals are shown where all three would round to nothing, such as a slope per unit of a ratio,
-    or the ends of the interval would look the same.
+    where the ends of the interval would look the same, or where an end beyond zero would look like zero.
     """
     if pd.isna(value):
         return Markup(MISSING)
@@ -78,6 +78,9 @@ def effect(value, low=None, high=None, digits: int = 3, sign: bool = False) -> M
     width = max(known) - min(known)
     if 1e-6 < width < 10.0**-digits:
         digits = -int(np.floor(np.log10(width)))
+    nearest = min(known[1:], key=abs, default=0.0)
+    if len(known) == 3 and 1e-6 < abs(nearest) and not round(nearest, digits):
+        digits = -int(np.floor(np.log10(abs(nearest))))
     written = Markup("+") * bool(sign and round(value, digits) > 0) + text(float(value), digits)
     if len(known) < 3:
         return written
@@ -222,7 +225,7 @@ def deviations(rows: Iterable[Mapping[str, object]], caption: str = "Deviations 
     return table(frame.rename(columns={"paper": "in the paper"}), caption, kind="prose")
 
 
-def deviations_by_setting(parts: Mapping[str, Iterable[Mapping]], caption: str = "Deviations from the paper") -> Html:
+def together(parts: Mapping[str, Iterable[Mapping]]) -> list[dict]:
     """Departures from the paper of several settings (name -> rows): once where they agree, else each says whose."""
     whose: dict[tuple, list[str]] = {}
     for name, rows in parts.items():
@@ -232,9 +235,9 @@ def deviations_by_setting(parts: Mapping[str, Iterable[Mapping]], caption: str =
     rows = []
     # What differs stands beside its like.
     for (what, paper, here, why), names in sorted(whose.items(), key=lambda item: subjects.index(item[0][0])):
-        whom = "" if len(names) == len(parts) else f"{', '.join(names)}: "
+        whom = "" if len(names) == len(parts) else f"{'; '.join(names)}: "
         rows.append({"what": what, "paper": paper, "here": whom + here, "why": why})
-    return deviations(rows, caption)
+    return rows
 
 
 def require(frame: pd.DataFrame, columns: Iterable[str], name: str) -> None:

@@ -64,7 +64,7 @@ def waiting_table(verdicts: pd.DataFrame, caption: str = "Claims that our result
         "no data, because": [text(row["verdict_note"]) for row in rows],
     }
     if any(row["changed"] for row in rows):
-        columns["changed after first results"] = [text(row["changed"]) for row in rows]
+        columns["changed since"] = [text(row["changed"]) for row in rows]
     return assembled(columns, caption, "verdicts")
 
 
@@ -78,28 +78,37 @@ def judgement(row: Mapping) -> Html:
     if how:
         html += Html(' <details class="note"><summary>how judged</summary>{}</details>').format(how)
     if changed:
-        mark = ' <details class="note changed"><summary>changed after first results</summary>{}</details>'
-        html += Html(mark).format(changed)
+        mark = ' <details class="note changed"><summary>changed {} first results</summary>{}</details>'
+        html += Html(mark).format("after" if _in_view(changed) else "before its", changed)
     return html
 
 
 def changes(verdicts: pd.DataFrame) -> Html:
-    """How many claims were changed or added after first results were seen, as a sentence; "" where none was.
+    """How many claims were changed or added since they were written, as a sentence; "" where none was.
 
     Parameters
     ----------
     verdicts : DataFrame
         As `claims.evaluate` returns it.
     """
-    changed, total = int(verdicts["changed"].fillna("").ne("").sum()), len(verdicts)
+    changed = [told for told in verdicts["changed"].fillna("") if told]
     if not changed:
         return Html()
-    were, which = ("was", "it") if changed == 1 else ("were", "each")
-    sentence = "{} of {} claims {} changed or added after first results were seen; {} says what, beside its verdict."
-    return Html(f"<p>{sentence}</p>").format(changed, total, were, which)
+    were, which = ("was", "it") if len(changed) == 1 else ("were", "each")
+    late = sum(map(_in_view, changed))
+    sentence = (
+        "{} of {} claims {} changed or added since the claims were written, {} of them after first results were seen; "
+        "{} says what, beside its verdict."
+    )
+    return Html(f"<p>{sentence}</p>").format(len(changed), len(verdicts), were, late or "none", which)
+
+
+def _in_view(changed: str) -> bool:
+    """Whether a claim was changed with results in view: it begins with the date, and when in the course of the runs."""
+    return not changed.partition(", ")[2].startswith("before any result")
 
 
 def verdict_effect(row: Mapping, digits: int = 3) -> Markup:
-    """Effect and interval of one evaluated claim; with its sign unless it is compared with a value."""
-    level = row["test"] == "level" or pd.notna(row.get("value"))
-    return effect(row["effect"], row["low"], row["high"], digits, sign=not level)
+    """Effect and interval of one evaluated claim; a difference or a slope has its sign."""
+    sign = row["test"] in ("difference", "equivalence", "trend")
+    return effect(row["effect"], row["low"], row["high"], digits, sign=sign)

@@ -1,5 +1,6 @@
 """Claims: every test and verdict on small frames with a known effect, what is left out, and the shipped files."""
 
+import re
 from dataclasses import make_dataclass
 from itertools import product
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from common.cells import completed
 from common.claim_words import caveats
 from common.claims import Claim, evaluate, load
 from common.errors import UserError
+from common.papers import PAPERS
 from common.published_numbers import published
 
 NOISE = np.random.default_rng(0).normal(0, 1e-4, 1000)
@@ -115,7 +117,7 @@ def test_a_function_of_the_study():
         assert set(rows["method"]) == {"better"} and set(rows["rho"]) == {10.0}
         return rows.groupby("replicate")["value"].mean() - 0.9
 
-    found = {"test": "claim_best", "of": None, "against": None, "on": {"method": "better", "rho": 10}}
+    found = {"test": "claim_best", "quantity": "x", "of": None, "against": None, "on": {"method": "better", "rho": 10}}
     assert judge(UP, SimpleNamespace(claim_best=claim_best), **found).n == 4
     with pytest.raises(UserError, match=r"claim 'x': no function claim_best"):
         judge(UP, SimpleNamespace(), **found)
@@ -175,7 +177,7 @@ def test_what_is_required_decides_which_replicates_stay():
 
 def test_a_function_gets_the_replicates_that_have_what_is_required():
     module = SimpleNamespace(claim_mean=lambda claim, rows: rows.groupby("replicate")["value"].mean())
-    found = {"test": "claim_mean", "of": None, "against": None, "on": {"method": "better"}}
+    found = {"test": "claim_mean", "quantity": "x", "of": None, "against": None, "on": {"method": "better"}}
     frame = UP[(UP["replicate"] > 0) | (UP["rho"] == 10)]
     row = judge(frame, module, requires={"rho": [10, 100]}, **found)
     assert row.n == 3 and "1 of 4 replicates left out: nothing to judge with rho = 100" in row.verdict_note
@@ -330,7 +332,7 @@ def test_what_has_no_worst_and_best_is_undecided_where_it_diverged(effect):
     frame = results(lambda rho, mu: effect * (1 + mu), **WIDE)
     trend, mean = {"test": "trend", "over": "mu"}, {"metric": "seconds"}
     module = SimpleNamespace(claim_mean=lambda claim, rows: rows.groupby("replicate")["value"].mean() - 0.8)
-    own = {"test": "claim_mean", "of": None, "against": None, "on": {"method": "better"}}
+    own = {"test": "claim_mean", "quantity": "x", "of": None, "against": None, "on": {"method": "better"}}
     for changes in (trend, mean, own):
         judged = frame.assign(metric=changes.get("metric", "auc"))
         assert judge(judged, module, **changes).verdict in ("supported", "not supported")
@@ -431,8 +433,8 @@ def test_schedules_are_never_mixed():
     row = judge(pd.concat([short, UP[UP["replicate"] == 0]]), full={"mnist": 10_000})
     assert row.verdict == "not supported" and row.n == 4
     assert row.verdict_note == (
-        "10000 iterations not judged: 0 of 4 settings in two replicates; shortened schedule: 2500 of 10000 iterations; "
-        "on 4 settings (rho 10, 100; mu 0.2, 0.8)"
+        "10000 iterations not judged, too few: 0 of 4 comparisons in two replicates; "
+        "shortened schedule: 2500 of 10000 iterations; on 4 settings (rho 10, 100; mu 0.2, 0.8)"
     )
 
 
@@ -444,7 +446,7 @@ def test_a_longer_schedule_is_judged_once_it_covers_the_grid(rhos, judged):
     row = judge(pd.concat([short, results(lambda rho, mu: 0.01, replicates=range(2), rhos=rhos)]))
     assert row.verdict == ("supported" if judged == 10_000 else "not supported")
     assert row.n == (2 if judged == 10_000 else 4) and row.cells == 2 * (len(rhos) if judged == 10_000 else 5)
-    assert ("10000 iterations not judged: 2 of 10 settings" in row.verdict_note) == (judged == 2500)
+    assert ("10000 iterations not judged, too few: 2 of 10 comparisons" in row.verdict_note) == (judged == 2500)
     assert ("two replicates only" in caveats(row.verdict_note)[0]) == (row.n == 2)
 
 
@@ -527,6 +529,13 @@ def test_shipped_claims_load(stem):
     assert list(found.columns) == claims.evaluate([], pd.DataFrame()).columns.tolist()
 
 
+def test_what_was_changed_of_a_shipped_claim_says_when():
+    for paper in PAPERS:
+        for claim in load(paper.stem):
+            when = r"\d{4}-\d\d-\d\d(, (after|before|with) .+|: )"
+            assert not claim.changed or re.match(when, claim.changed), (paper.stem, claim.id)
+
+
 @pytest.mark.parametrize("stem", sorted(path.stem for path in paths.PUBLISHED.glob("*.csv")))
 def test_shipped_numbers_load(stem):
     frame = published(stem)
@@ -569,6 +578,8 @@ GOOD = """
         ("margin: 0", "margin: 1e-3", "margin is '1e-3'; expected a number"),
         ("margin: 0", "margin: -1", "margin -1.0"),
         ("test: difference", "test: diference", "unknown test 'diference'"),
+        ("test: difference", "test: claim_x", "quantity is missing; add in words what claim_x returns"),
+        ("metric: auc", "metric: auc\n  quantity: gain", "quantity goes with claim_"),
         ("direction: greater", "direction: up", "direction 'up'"),
         ("test: difference", "test: equivalence", "equivalence takes none"),
         ("  against: {method: less}\n", "", "against is missing"),

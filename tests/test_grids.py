@@ -154,15 +154,15 @@ def test_sizes_of_the_systematic_study():
         for run in grids.expand(profile, paper.stem):
             sizes[profile, run.name] = len(jobs.build(paper, run.name, profile, run.parameters, {}).study.cells)
     table_4 = {("paper", f"table-4-{name}-{r}"): 3 for name in ("imagenet", "tiny_imagenet") for r in range(3)}
-    table_4 |= {("paper", f"table-4-mu1-{name}"): 4 for name in ("imagenet", "tiny_imagenet")}
-    table_4 |= {("paper", f"table-4-mu8-{name}"): 3 for name in ("imagenet", "tiny_imagenet")}
+    table_4 |= {("paper", f"table-4-mu1-{name}-{r}"): 4 for name in ("imagenet", "tiny_imagenet") for r in range(3)}
+    table_4 |= {("paper", f"table-4-mu8-{name}-{r}"): 3 for name in ("imagenet", "tiny_imagenet") for r in range(3)}
     assert sizes == {
         ("reduced", "original"): 5,
         ("reduced", "cifar10-short"): 3,
         ("reduced", "reduced-ratios"): 4 * 3 * 2 * 3,
         ("reduced", "grid"): 4 * (1 + 4 * 3 * 4 + 2 * 4),
-        ("paper", "cifar10"): 8 * (1 + (4 * 3 + 4) * 3),
-        ("paper", "convergence"): 8 * 3,
+        ("paper", "cifar10"): 3 * 8 * (1 + (4 * 3 + 4) * 3),
+        ("paper", "convergence"): 3 * 8 * 3,
         ("paper", "reduced-ratios"): 50 * 9 * 2 * 9,
         ("paper", "full"): 50 * (2 + 9 * 9 * 3 + 9 * 3),
         **table_4,

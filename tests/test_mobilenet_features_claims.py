@@ -251,7 +251,9 @@ def test_summary():
         "72 support vector machines on features (CIFAR-10, MNIST; IR 2, 5, 10; folds: 3 of 10); "
         "108 fine-tuned networks (CIFAR-10, MNIST; IR 2, 5, 10; folds: 3 of 10; shortened, 5 of 50 epochs)."
     )
-    assert "(CIFAR-10, MNIST; IR 2, 10 of 2, 5, 10; folds: 3 of 10)" in paper.summary(frame[frame["rho"] != 5])
+    assert "(CIFAR-10, MNIST; IR 2, 10, the paper's are 2, 5, 10; folds: 3 of 10)" in paper.summary(
+        frame[frame["rho"] != 5]
+    )
     assert paper.summary(frame[frame["representation"] == "features"].assign(variant="pooled")) == "72 cells."
 
 

@@ -1,7 +1,6 @@
 """Figures look the same everywhere and can be told apart; tables escape what they show."""
 
 import itertools
-import re
 
 import matplotlib
 import numpy as np
@@ -183,16 +182,13 @@ def test_deviations_of_several_settings_are_said_once_where_they_are_the_same():
     size = {"what": "size", "paper": "224", "here": "64", "why": "cost"}
     late = {"what": "data", "paper": "all", "here": "half", "why": "cost"}
     parts = {"a": [shared, size, late], "b": [shared, size | {"here": "32"}], "c": [shared, size | {"here": "32"}]}
-    html = tables.deviations_by_setting(parts, "Deviations")
-    cells = re.findall("<t[hd][^>]*>(.*?)</t[hd]>", html)[4:]
-    rows = [cells[start : start + 4] for start in range(0, len(cells), 4)]
-    assert rows == [
-        ["framework", "Caffe", "torch", "kept"],
-        ["size", "224", "a: 64", "cost"],
-        ["size", "224", "b, c: 32", "cost"],
-        ["data", "all", "a: half", "cost"],
+    assert [(row["what"], row["here"]) for row in tables.together(parts)] == [
+        ("framework", "torch"),
+        ("size", "a: 64"),
+        ("size", "b; c: 32"),
+        ("data", "a: half"),
     ]
-    assert tables.deviations_by_setting({"a": parts["a"]}, "x") == tables.deviations(parts["a"], "x")
+    assert tables.together({"a": parts["a"]}) == parts["a"]
 
 
 def verdicts():
@@ -202,6 +198,7 @@ def verdicts():
             "statement": ["one", ATTACK, "three", "four"],
             "where": "section 4",
             "test": ["difference", "equivalence", "claim_trend_of", "level"],
+            "quantity": ["", "", "share of settings", ""],
             "n": [5, 5, 3, 0],
             "effect": [0.02, -0.01, 0.0, np.nan],
             "low": [0.01, -0.02, np.nan, np.nan],
@@ -236,9 +233,13 @@ def test_verdict_table():
 def test_what_was_changed_stands_with_the_verdict():
     changed = verdicts().assign(changed=["", "", ATTACK, "the margin"])
     assert verdict_tables.changes(changed).striptags() == (
-        "2 of 4 claims were changed or added after first results were seen; each says what, beside its verdict."
+        "2 of 4 claims were changed or added since the claims were written, 2 of them after first results were seen; "
+        "each says what, beside its verdict."
     )
-    assert "1 of 4 claims was changed" in verdict_tables.changes(changed.assign(changed=["", None, "", "the margin"]))
+    early = changed.assign(changed=["", None, "", "2026-11-22, before any result of it: added."])
+    assert "1 of 4 claims was changed" in verdict_tables.changes(early)
+    assert "none of them after first results" in verdict_tables.changes(early)
+    assert "<summary>changed before its first results</summary>" in verdict_tables.verdict_table(early)
     assert verdict_tables.changes(changed.assign(changed="")) == ""
     html = verdict_tables.verdict_table(changed)
     assert html.count("<summary>changed after first results</summary>") == 2 and ATTACK not in html
@@ -260,14 +261,11 @@ def test_cells_of_a_verdict_say_their_column():
 
 
 def test_only_a_difference_has_a_sign():
-    row = {"effect": 16.0, "low": None, "high": None, "test": "claim_saved"}
-    assert verdict_tables.verdict_effect(row, 0) == "+16"
-    assert verdict_tables.verdict_effect(row | {"value": np.nan}, 0) == "+16"
-    assert (
-        verdict_tables.verdict_effect(row | {"value": 20.7}, 0)
-        == verdict_tables.verdict_effect(row | {"test": "level"}, 0)
-        == "16"
-    )
+    row = {"effect": 16.0, "low": None, "high": None}
+    for test in ("difference", "equivalence", "trend"):
+        assert verdict_tables.verdict_effect(row | {"test": test}, 0) == "+16"
+    for test in ("level", "claim_share"):
+        assert verdict_tables.verdict_effect(row | {"test": test}, 0) == "16"
 
 
 @pytest.mark.parametrize(
@@ -277,6 +275,9 @@ def test_only_a_difference_has_a_sign():
         ((0.991, 0.9905, 0.9914), "0.9910 [0.9905, 0.9914]"),  # else both ends would be 0.991
         ((0.5, 0.5, 0.5), "0.500 [0.500, 0.500]"),  # they are the same
         ((-0.0002, -0.1, 0.1), "0.000 [−0.100, 0.100]"),
+        ((0.002, -0.00029, 0.0041), "0.0020 [−0.0003, 0.0041]"),  # else it would seem to end at zero
+        ((0.002, 0.0, 0.0041), "0.002 [0.000, 0.004]"),  # so it does
+        ((0.002, -1e-17, 0.0041), "0.002 [0.000, 0.004]"),
         ((0.00004, -0.00001, 0.00009), "0.000040 [−0.000010, 0.000090]"),
         ((0.5, None, None), "0.500"),
         ((np.nan, None, None), "–"),

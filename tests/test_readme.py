@@ -56,7 +56,7 @@ def test_update_writes_between_the_marks(root):
     readme.update(root)
     text = (root / "README.md").read_text(encoding="utf-8")
     assert re.match(
-        r"before extent\n<!-- extent: x -->\nSo far \d+ of \d+ claims have data, and \d+ of \d+ printed", text
+        r"before extent\n<!-- extent: x -->\nSo far \d+ of \d+ claims can be judged, and \d+ of \d+ printed", text
     )
     assert "\nbefore figure\n<!-- figure: x -->\n![" in text and "<!-- /papers -->\nbefore results\n" in text
     assert "\n<!-- results: x -->\n| paper |" in text and "<!-- /results -->\nbefore reduced\n" in text
@@ -71,7 +71,7 @@ def test_without_results_every_paper_is_called_unmeasured(root):
     readme.update(root)
     text = (root / "README.md").read_text(encoding="utf-8")
     assert text.count(readme.NOT_YET) == 5 and "![" not in text
-    assert "So far 0 of " in text and "claims have data, and 0 of " in text and text.count("only its abstract") == 1
+    assert "So far 0 of " in text and "claims can be judged, and 0 of " in text and text.count("only its abstract") == 1
     # Two lines of the table's head, and no claim below it.
     assert text.split("<!-- results: x -->\n")[1].count("\n|") == 1
     assert not (root / readme.FIGURE).exists()

@@ -233,6 +233,7 @@ def sizes(frame: pd.DataFrame) -> pd.DataFrame:
     wide = wide.reindex(columns=[*place, "method", "parameters", "zero_norm", "zero_norm_test"])
     wide.insert(5, "saved, %", 100 * saved)
     labels = {"zero_norm": "features of norm zero, share", "zero_norm_test": "the same on test images"}
+    wide["input_size"] = [f"{size:g}" if size else "as they are" for size in wide["input_size"]]
     return wide[wide["method"].isin(["D", "C", "F"])].astype({"parameters": int}).rename(columns=labels)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import matplotlib
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from common import plots, tables
 from common.look import RC
@@ -177,8 +178,11 @@ def by_starts(frame: pd.DataFrame) -> pd.DataFrame:
     kind = ["replicate", "method", "hidden", "iterations"]
     both = every.merge(real[kind].drop_duplicates(), on=kind)
     tables_ = {"images and synthetic samples": both, "images only": real}
-    found = [by_pair(part[part["status"] == "ok"], "pr_auc").assign(starts=name) for name, part in tables_.items()]
-    columns = ["method", "starts", *pairs_of(real)]
+    found = [
+        by_pair(part[part["status"] == "ok"], "pr_auc").assign(starts=name, n=part["replicate"].nunique())
+        for name, part in tables_.items()
+    ]
+    columns = ["method", "starts", "n", *pairs_of(real)]
     return pd.concat(found)[columns].sort_values("method", kind="stable", ignore_index=True)
 
 
@@ -218,13 +222,19 @@ def cost(frame: pd.DataFrame) -> pd.DataFrame:
         row = {"method": method}
         for metric, name in metrics.items():
             values = table[metric]
-            row[name] = tables.text(float(values[method].mean()), 0)
+            row[name] = tables.text(float(values[method].mean()), 0) + _fewer(values[method].count(), len(values))
             # A replicate without the uniform bias, or with no time of it, says nothing of what is saved.
             if method != UNIFORM and UNIFORM in values and values[UNIFORM].gt(0).any():
                 saved = interval(100 * (1 - values[method] / values[UNIFORM].where(values[UNIFORM] > 0)))
-                row[f"{name} saved, %"] = tables.effect(saved.estimate, saved.low, saved.high, digits=1)
+                shown = tables.effect(saved.estimate, saved.low, saved.high, digits=1)
+                row[f"{name} saved, %"] = shown + _fewer(saved.n, len(values))
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _fewer(n: int, replicates: int) -> Markup:
+    """How many replicates a number has, where not all have it."""
+    return Markup(f" (n = {n})" if 0 < n < replicates else "")
 
 
 def overlapped(frame: pd.DataFrame) -> pd.DataFrame:

@@ -53,7 +53,8 @@ def summary(frame: pd.DataFrame) -> str:
     if main.empty:
         return f"{frame['key'].nunique():,} heads."
     backbones, hidden = main["replicate"].nunique(), int(main["hidden"].iloc[0])
+    heads, others = main["key"].nunique(), frame["key"].nunique() - main["key"].nunique()
     return (
-        f"{frame['key'].nunique():,} heads of width {hidden:,} on {backbones} VGG-19 backbone{'s' * (backbones > 1)} "
-        f"({named(main['dataset'].iloc[0])})."
+        f"{heads:,} heads of width {hidden:,} on {backbones} VGG-19 backbone{'s' * (backbones > 1)} "
+        f"({named(main['dataset'].iloc[0])}){f', and {others:,} in variants' * bool(others)}."
     )

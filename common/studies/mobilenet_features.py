@@ -61,6 +61,8 @@ VARIANTS = {
     "pooled, 224 px": {"pooled": True, "image_size": 224},
     "128 px": {"image_size": 128},
 }
+#: What the times of cells leave out, for it is made once for many.
+UNCOUNTED = "the extraction of features"
 #: Result columns that no claim pairs by: `variant` stands for the first five, the others only record.
 NOT_DESIGN = ("layer", "pooled", "standardise", "gamma", "image_size", "iterations", "n_resampled", "n_test", "emptied",
               "reason", "svm", "extractor", "resampling_seconds", "support_vectors")  # fmt: skip

@@ -74,7 +74,7 @@ def summary(frame: pd.DataFrame) -> str:
             continue
         sets = ", ".join(map(named, sorted(rows["dataset"].unique())))
         ratios, of = (", ".join(f"{ratio:g}" for ratio in sorted(set(found))) for found in (rows["rho"], RATIOS))
-        ratios = f"IR {ratios}" if ratios == of else f"IR {ratios} of {of}"
+        ratios = f"IR {ratios}" if ratios == of else f"IR {ratios}, the paper's are {of}"
         part = f"{rows['key'].nunique():,} {name} ({sets}; {ratios}; folds: {rows['replicate'].nunique()} of {FOLDS}"
         epochs = rows["epochs"].min()
         parts.append(part + (f"; shortened, {epochs:g} of {EPOCHS} epochs)" if epochs < EPOCHS else ")"))

@@ -73,5 +73,5 @@ def _main(frame: pd.DataFrame) -> list[pd.DataFrame]:
 
 def deviations(frame: pd.DataFrame) -> list[dict]:
     """Departures and reconstructions of all that was measured."""
-    parts = show.settings(frame).values()
-    return [row for rows in parts for row in study.deviations(show.parameters_of(rows))]
+    parts = show.settings(frame).items()
+    return tables.together({name: study.deviations(show.parameters_of(rows)) for name, rows in parts})

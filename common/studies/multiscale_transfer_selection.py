@@ -66,7 +66,7 @@ def caveats(metric: str, rows: pd.DataFrame) -> list[str]:
     one = [column for column in recall if column not in ("metric", "value", "class_label")]
     best = recall.groupby(one, dropna=False)["value"].max()
     blind = int((best == 0).sum())
-    said = "they call every image normal, and their accuracy is the share of normal images"
+    said = "they call every image normal, or nearly, and their accuracy is at most the share of normal images"
     return [f"no test defect recognised in {blind} of {len(best)} judged trainings of its own arm: {said}"] * bool(
         blind
     )

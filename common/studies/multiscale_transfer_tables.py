@@ -91,7 +91,7 @@ def gains(frame: pd.DataFrame) -> pd.DataFrame:
 def _printed(published: pd.DataFrame) -> dict[str, str]:
     """The abstract's number of each claim."""
     values = {
-        column: [f"{value:g}" for value in rows["value"]]
+        column: [" ".join(filter(None, said)) for said in zip(rows["bound"], rows["printed"], strict=True)]
         for column, rows in published.groupby(["metric", "method"], sort=False)
     }
     (common,), gains = values["accuracy", "common methods"], values["accuracy_gain", "proposed"]

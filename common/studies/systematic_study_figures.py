@@ -141,8 +141,9 @@ def protocol_table(cell: Cell, n_parameters: int) -> pd.DataFrame:
     full, here = cell.protocol.schedule, study.schedule(cell)
     counts = {"lenet5": 431_080, "allcnn": 1_369_738, "resnet10": 5_418_792}
     rows = [("network", f"{cell.network}, {counts[cell.network]:,} parameters", f"{n_parameters:,} parameters")]
-    for name in ("iterations", "batch_size", "learning_rate", "momentum", "weight_decay", "bias_rate"):
+    for name in ("iterations", "batch_size", "learning_rate", "momentum", "weight_decay"):
         rows.append((name.replace("_", " "), *(f"{getattr(one, name):,g}" for one in (full, here))))
+    rows.append(("factor of the rate for biases", "not stated", f"{here.bias_rate:g}"))
     courses = {
         "inverse": "rate (1 + {0.gamma:g} t)^-{0.power:g}",
         "multistep": "times {0.factor:g} at {0.milestones}",
@@ -193,7 +194,9 @@ def wide(frame: pd.DataFrame, metric: str, methods: Iterable[str]) -> pd.DataFra
         most = part.groupby(["imbalance", "rho", "mu"], dropna=False)["n"].transform(lambda n: n.mode().iloc[-1])
         cells = [tables.effect(*row, digits=4) for row in part[["mean", "low", "high"]].to_numpy()]
         marks = [f" (n = {n})" if n != usual else "" for n, usual in zip(part["n"], most, strict=True)]
-        parts.append(part.assign(n=most, cell=[cell + mark for cell, mark in zip(cells, marks, strict=True)]))
+        parts.append(
+            part.assign(n=most.astype(int), cell=[cell + mark for cell, mark in zip(cells, marks, strict=True)])
+        )
     table = pd.concat(parts).set_index(["imbalance", "rho", "mu", "n", "method"])["cell"].unstack()
     return table[[method for method in methods if method in table]].reset_index()
 
