@@ -185,9 +185,12 @@ def _compared(claim: Claim, rows: pd.DataFrame, notes: list[str]) -> tuple[pd.Da
         chosen = matching.select(rows, {**claim.on, **filters})
         arms.append(matching.values(chosen, claim.metric))
     if claim.against:
-        cells, alone = matching.pair(*arms, {*claim.of, *claim.against, *claim.unmatched, *matching.ARM})
+        apart = {*claim.of, *claim.against, *claim.unmatched, *matching.ARM}
+        cells, alone = matching.pair(*arms, apart)
         if cells.empty:
-            raise NoData(f"no pairs: the arms share no cell ({len(alone)} results without a partner)")
+            differ = [name for name in matching.design(arms[0]) if name not in apart and _apart(arms, name)]
+            which = f"; they differ in {', '.join(differ)}" if differ else ""
+            raise NoData(f"no pairs: the arms share no cell ({len(alone)} results without a partner{which})")
     else:
         value = arms[0]["value"]
         cells, alone = arms[0].assign(least=value.fillna(0), most=value.fillna(1)), arms[0].iloc[:0]
@@ -198,6 +201,11 @@ def _compared(claim: Claim, rows: pd.DataFrame, notes: list[str]) -> tuple[pd.Da
         which = f" of {matching.describe(filters)}" if filters else ""
         notes += [f"{diverged} diverged{which} left out"] if diverged else []
     return coverage.at(cells, schedule), len(coverage.at(alone, schedule)), schedule
+
+
+def _apart(arms: list[pd.DataFrame], column: str) -> bool:
+    """Whether two arms have no value of a column in common."""
+    return column not in arms[1] or not arms[0][column].isin(arms[1][column]).any()
 
 
 def _block(claim: Claim, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, str]:

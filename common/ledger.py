@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from common import paths
+from common.errors import UserError
 from common.papers import Paper
 
 COLUMNS = (
@@ -71,6 +72,8 @@ def findings(paper: Paper, results: Path | None = None) -> Findings:
     results = Path(results) if results else paths.RESULTS
     frame = measured(paper, results)
     module = _study(paper, results)
+    if len(frame) and not hasattr(module, "summary"):
+        raise UserError(f"{module.__name__}: no function summary; add one that says in a sentence what was measured")
     summary = module.summary(frame) if len(frame) else ""
     return Findings(paper, frame, summary, _judged(paper, frame, module), getattr(module, "UNCOUNTED", ""))
 

@@ -212,6 +212,13 @@ def test_pairing_drops_cells_without_a_partner():
     assert row.effect == pytest.approx(0.01, abs=2e-4)
 
 
+def test_arms_without_a_cell_in_common_say_in_what_they_differ():
+    frame = UP.assign(loss=np.where(UP["method"] == "better", "focal", "plain"))
+    row = judge(frame)
+    assert row.verdict == "no data" and row.verdict_note.endswith("results without a partner; they differ in loss)")
+    assert judge(frame, unmatched="loss").verdict == "supported"
+
+
 def test_rounding_of_computed_numbers_does_not_part_a_pair():
     frame = UP.assign(mu=np.where(UP["method"] == "plain", UP["mu"] + 1e-16, UP["mu"]))
     assert judge(frame, on={"mu": [0.2]}).cells == 2

@@ -251,9 +251,9 @@ def test_an_account_of_what_was_measured(measured):
 
 @pytest.mark.parametrize("own", HOOKS, ids=lambda own: own.__name__.rpartition(".")[2])
 def test_deviations_that_matter_are_deviations_of_the_study(own):
-    source = (paths.ROOT / "common" / "studies" / own.__name__.rpartition(".")[2]).with_suffix(".py")
-    others = [source.with_name(source.name.replace("overview", part)) for part in ("deviations", "figures")]
-    text = "".join(path.read_text() for path in others)
+    stem = own.__name__.rpartition(".")[2].removesuffix("_overview")
+    modules = [path for path in (paths.ROOT / "common" / "studies").glob(f"{stem}*.py") if "overview" not in path.name]
+    text = "".join(path.read_text() for path in modules)
     for name in own.MATTER:
         assert f'"{name}"' in text, name
 

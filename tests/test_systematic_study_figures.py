@@ -50,6 +50,15 @@ def test_summary_leaves_out_partial_sampling_and_divergence(frame):
     }  # fmt: skip
 
 
+def test_several_trainings_of_a_set_are_one_replicate(frame):
+    worse = frame.assign(learning_rate=0.001, value=frame["value"] - 0.2)
+    one, two = (figures.wide(rows, "auc", ["baseline"]) for rows in (frame, pd.concat([frame, worse])))
+    assert one["n"].tolist() == two["n"].tolist() == [2, 2] and one["n"].dtype.kind == "i"
+    assert figures.summary(worse, "auc", ["baseline"], "step", ["rho"])["mean"].tolist() == pytest.approx([0.7005] * 2)
+    both = figures.summary(pd.concat([frame, worse]), "auc", ["baseline"], "step", ["rho"])
+    assert both["mean"].tolist() == pytest.approx([0.8005] * 2) and both["n"].tolist() == [2, 2]
+
+
 def test_figure_7_is_of_one_ratio_with_the_baseline_at_its_end(frame):
     partial = [row("oversampling", 0.95, sampler="oversampling", rho=rho, to_rho=5.0) for rho in (10.0, 100.0)]
     frame = pd.concat([frame, pd.DataFrame(partial)])

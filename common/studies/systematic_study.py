@@ -34,6 +34,7 @@ from common.studies.systematic_study_claims import (  # noqa: F401 - the claims 
 from common.studies.systematic_study_deviations import deviations  # noqa: F401 - part of every study module
 from common.studies.systematic_study_protocols import FULL_ITERATIONS, PROTOCOLS, Protocol, builder, network_of  # noqa: F401
 from common.studies.systematic_study_selection import (  # noqa: F401 - what counts
+    chosen,
     counted_replicates,
     judged,
     main_rows,

@@ -35,7 +35,10 @@ ACCURACY_METHODS = (
 
 
 def summary(frame: pd.DataFrame, metric: str, methods: Iterable[str], imbalance: str, by: list[str]) -> pd.DataFrame:
-    """Mean and 95% interval over replicates of a metric, completely resampled; diverged networks are left out."""
+    """Mean and 95% interval over replicates of a metric, completely resampled; diverged networks are left out.
+
+    Several trainings of one set, such as one a learning rate, are one replicate: their mean.
+    """
     chosen = frame[
         (frame["metric"] == metric)
         & frame["method"].isin(methods)
@@ -44,7 +47,11 @@ def summary(frame: pd.DataFrame, metric: str, methods: Iterable[str], imbalance:
         & frame["prior"].isin(["", "original"])
         & (frame["status"] == "ok")
     ]
-    return summarise(chosen, [*by, "method"])
+    return _over_replicates(chosen, [*by, "method"])
+
+
+def _over_replicates(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    return summarise(rows.groupby([*by, "replicate"], dropna=False, as_index=False)["value"].mean(), by)
 
 
 def figures(frame: pd.DataFrame) -> dict[str, plots.Chart]:
@@ -89,7 +96,7 @@ def reduced(frame: pd.DataFrame) -> pd.DataFrame:
     samplers = [m for m in ("oversampling", "undersampling") if m in set(partial["method"])]
     baseline = rows[rows["method"] == "baseline"]
     ends = [baseline.assign(method=method, to_rho=baseline["rho"]) for method in samplers]
-    return summarise(pd.concat([rows[rows["method"].isin(samplers)], *ends]), ["to_rho", "mu", "method"])
+    return _over_replicates(pd.concat([rows[rows["method"].isin(samplers)], *ends]), ["to_rho", "mu", "method"])
 
 
 def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
