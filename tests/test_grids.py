@@ -159,8 +159,8 @@ def test_sizes_of_the_systematic_study():
     assert sizes == {
         ("reduced", "original"): 5,
         ("reduced", "cifar10-short"): 3,
-        ("reduced", "reduced-ratios"): 4 * 3 * 2 * 3,
-        ("reduced", "grid"): 4 * (1 + 4 * 3 * 4 + 2 * 4),
+        ("reduced", "reduced-ratios"): 5 * 3 * 2 * 3,
+        ("reduced", "grid"): 5 * (1 + 4 * 3 * 4 + 2 * 4),
         ("paper", "cifar10"): 3 * 8 * (1 + (4 * 3 + 4) * 3),
         ("paper", "convergence"): 3 * 8 * 3,
         ("paper", "reduced-ratios"): 50 * 9 * 2 * 9,
