@@ -147,6 +147,7 @@ class Run:
         progress : callable or None
             Wraps the iterator of results, as `tqdm` does (gets ``total=``).
         """
+        pool.end_if_unguarded()
         started = time.monotonic()
         missing = self.missing()
         if hasattr(self.module, "check"):

@@ -10,6 +10,7 @@ import time
 
 import pytest
 import toy_study
+from processes import ENVIRONMENT
 
 from common import provenance, study
 from common.cells import Context
@@ -104,6 +105,18 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)
+
+
+def test_a_script_without_a_guard_is_told_so_once(tmp_path):
+    """Each process imports the script, and would begin the run again."""
+    options = {"store": str(tmp_path / "store"), "workers": 2}
+    path = tmp_path / "go.py"
+    path.write_text(f"from common import study; import toy_study\nstudy.Run(toy_study, {{}}, {options!r}).execute()")
+    ended = subprocess.run([sys.executable, str(path)], env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    assert ended.stderr.count("Traceback") == 1 and "memory" not in ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("common.errors.UserError: each process") and 'below `if __name__ == "__main__":`' in last
 
 
 def test_a_larger_grid_runs_only_what_is_new(tmp_path):
