@@ -18,7 +18,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from common import data, planning, pool, provenance
+from common import data, grids, planning, pool, provenance
 from common.cells import Cell, Context, Result, completed
 from common.errors import UserError
 from common.options import Options
@@ -110,8 +110,9 @@ class Run:
         return any(self._stands_in(cell) for cell in self.cells)
 
     def _stands_in(self, cell: Cell) -> bool:
-        """A reader's own images compare with no paper either."""
-        return self._data(cell)[0].stand_in or cell.dataset.startswith("folder:")
+        """A reader's own images compare with no paper either, also where only their path names them."""
+        images = self._data(cell)[0]
+        return images.stand_in or images.name.startswith("folder:")
 
     # -- what there is to do ------------------------------------------------------------------------------------------
 
@@ -244,8 +245,4 @@ def measured(module, store: Store) -> pd.DataFrame:
 
 
 def _construct(kind, values: Mapping, where: str):
-    known = {f.name for f in dataclasses.fields(kind)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise UserError(f"{where}: unknown parameter {unknown[0]!r}; there are {', '.join(sorted(known))}")
-    return kind(**values)
+    return kind(**grids.check(values, grids.field_types(kind), where))

@@ -2,14 +2,17 @@
 
 import dataclasses
 import functools
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import toy_study
+from PIL import Image
 from processes import ENVIRONMENT
 
 from common import provenance, study
@@ -272,6 +275,26 @@ def test_measured_leaves_out_stand_ins_and_other_versions(tmp_path, monkeypatch)
     assert make(tmp_path).measured().empty
 
 
+def test_a_path_and_arrays_are_as_good_as_a_text_and_lists(tmp_path):
+    plain = make(tmp_path, {"numbers": (1, 2), "pause": 0.5, "replicates": 2})
+    other = {"numbers": np.array([1, 2]), "pause": np.float64(0.5), "replicates": np.int64(2)}
+    options = {"store": tmp_path / "store", "workers": np.int64(1)}
+    assert list(study.Run(toy_study, other, options).keys) == list(plain.keys)
+    wanted = {json.dumps(dataclasses.astuple(cell)) for cell in plain.cells}
+    assert {json.dumps(dataclasses.astuple(cell)) for cell in study.Run(toy_study, other, options).cells} == wanted
+
+
+@pytest.mark.parametrize("prefix", ["folder:", ""])
+def test_a_readers_own_images_are_no_papers_however_their_folder_is_named(tmp_path, prefix):
+    for name in ("a", "b"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for number in range(2):
+            pixels = np.full((8, 8), 40 * number + 100 * (name == "b"), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "mine" / name / f"{number}.png")
+    folder = f"{prefix}{tmp_path / 'mine'}" if prefix else tmp_path / "mine"
+    assert make(tmp_path, {"dataset": folder}).stand_in()
+
+
 def test_from_a_notebooks_globals(tmp_path):
     names = {"replicates": 2, "numbers": (5,), "workers": 1, "store": str(tmp_path), "something_else": 1}
     run = study.Run.of(toy_study, names)
@@ -287,6 +310,15 @@ def test_from_a_notebooks_globals(tmp_path):
         ({}, {"device": "tpu"}, "device 'tpu': expected cpu or cuda"),
         ({}, {"time_budget": "soon"}, "time budget 'soon': expected hours"),
         ({}, {"workers": -1}, "workers -1"),
+        ({"numbers": 3}, {}, r"toy: numbers is 3; expected a list of whole numbers such as \[1, 2\]"),
+        ({"numbers": "123"}, {}, "toy: numbers is '123'; expected a list of whole numbers"),
+        ({"numbers": ["1"]}, {}, "toy: numbers is '1'; expected a whole number"),
+        ({"replicates": "2"}, {}, "toy: replicates is '2'; expected a whole number"),
+        ({"replicates": 1.5}, {}, "toy: replicates is 1.5; expected a whole number"),
+        ({"pause": "long"}, {}, "toy: pause is 'long'; expected a number"),
+        ({}, {"workers": "1"}, "options: workers is '1'; expected a whole number"),
+        ({}, {"offline": "no"}, "options: offline is 'no'; expected true or false"),
+        ({}, {"store": __file__}, "test_study.py': no folder, and none can be made there"),
     ],
 )
 def test_bad_input_is_named_before_any_work(tmp_path, parameters, options, message):
