@@ -11,6 +11,7 @@ import dataclasses
 import os
 import platform
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,7 +30,10 @@ FIRST = 16  # cells of a GPU's first group under a time budget
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts of an execution: cells asked for, found done, run now, of those diverged, and left for a later start."""
+    """Counts of an execution: cells asked for, found done, run now, of those diverged, and left for a later start.
+
+    `failed` are those run now whose method could not be applied to their data, for the first of them for this `reason`.
+    """
 
     cells: int
     done: int
@@ -37,10 +41,15 @@ class Summary:
     diverged: int
     left: int
     seconds: float
+    failed: int = 0
+    reason: str = ""
 
     def __str__(self) -> str:
         text = f"{self.cells} cells: {self.done} already done, {self.new} run in {self.seconds:.0f} s"
-        text += f" ({self.diverged} diverged)" if self.diverged else ""
+        lost = [f"{self.diverged} diverged"] if self.diverged else []
+        if self.failed:
+            lost.append(f"{self.failed} could not be applied" + (f": {self.reason}" if self.reason else ""))
+        text += f" ({'; '.join(lost)})" if lost else ""
         return text + (f", {self.left} left: start again to go on" if self.left else "")
 
 
@@ -157,13 +166,16 @@ class Run:
         results = self._results(list(missing.values()), started + self.options.seconds(), names)
         if progress is not None:
             results = progress(results, total=len(missing))
-        new = diverged = 0
+        ended, reason = Counter(), ""
         for result in results:
             self.keep(names[result.cell], result)
-            new += 1
-            diverged += result.status != "ok"
-        seconds = time.monotonic() - started
-        return Summary(len(self.keys), len(self.keys) - len(missing), new, diverged, len(missing) - new, seconds)
+            ended[result.status] += 1
+            if result.status == "failed":
+                reason = reason or result.columns.get("reason", "")
+        seconds, new, total = time.monotonic() - started, ended.total(), len(self.keys)
+        failed = ended["failed"]
+        diverged = new - ended["ok"] - failed
+        return Summary(total, total - len(missing), new, diverged, len(missing) - new, seconds, failed, reason)
 
     def _results(self, cells: list[Cell], deadline: float, names: Mapping[Cell, str]) -> Iterator[Result]:
         def still_missing(cell: Cell) -> bool:

@@ -169,6 +169,20 @@ def test_divergence_is_a_row_not_an_error(tmp_path):
     assert run.frame().set_index("number")["status"].to_dict() == {0: "ok", 99: "diverged"}
 
 
+def test_a_method_that_could_not_be_applied_has_not_diverged_and_its_reason_is_said(tmp_path, monkeypatch):
+    original = toy_study.run
+
+    def run(cells, context):
+        for result in original(cells, context):
+            status = {1: "failed", 2: "failed"}.get(result.cell.number, result.status)
+            yield dataclasses.replace(result, status=status, columns={"reason": f"no neighbours {result.cell.number}"})
+
+    monkeypatch.setattr(toy_study, "run", run)
+    summary = make(tmp_path, {"numbers": (0, 1, 2, 99)}).execute()
+    assert (summary.new, summary.diverged, summary.failed) == (4, 1, 2)
+    assert "(1 diverged; 2 could not be applied: no neighbours 1)" in str(summary)
+
+
 def test_a_killed_run_resumes_and_ends_as_an_uninterrupted_one(tmp_path):
     log, numbers = tmp_path / "log", tuple(range(8))
     parameters = {"log": str(log), "pause": 0.3, "numbers": numbers}
