@@ -7,6 +7,8 @@ seed of its own, so that the choice of classes, of images and of initial weights
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from common.errors import UserError
@@ -29,7 +31,8 @@ def minority_classes(n_classes: int, mu: float, seed: int | None = None, always=
     ----------
     n_classes : int
     mu : float
-        Fraction of classes that are minority (Buda et al., equation 1); ``mu * n_classes`` must be a whole number.
+        Fraction of classes that are minority (Buda et al., equation 1), which stands for a whole number of them: 0.333
+        of three classes is one.
     seed : int or None
         None takes the lowest labels (Buda et al. on CIFAR-10), a number draws at random (on MNIST).
     always : sequence of int
@@ -39,13 +42,11 @@ def minority_classes(n_classes: int, mu: float, seed: int | None = None, always=
     -------
     ndarray of int64, sorted.
     """
-    count = mu * n_classes
-    if not 0 <= mu <= 1 or abs(count - round(count)) > 1e-6:
-        raise UserError(
-            f"mu {mu!r}: expected a fraction of {n_classes} classes that is a whole number of them, such as "
-            f"{1 / n_classes:g} or {(n_classes // 2) / n_classes:g}"
-        )
-    count = round(count)
+    count = round(mu * n_classes) if 0 <= mu <= 1 else -1
+    # A fraction such as a third has to be written with few digits, and is then only nearly a whole number of classes.
+    if count < 0 or not math.isclose(mu, count / n_classes, rel_tol=2e-3) or abs(mu * n_classes - count) > 0.1:
+        raise UserError(f"mu {mu!r}: expected a fraction of {n_classes} classes that is a whole number of them, "
+                        f"{_fractions(n_classes)}")  # fmt: skip
     if seed is None:
         return np.arange(count)
     drawn = np.random.default_rng(seed).permutation(n_classes)
@@ -53,6 +54,12 @@ def minority_classes(n_classes: int, mu: float, seed: int | None = None, always=
         raise UserError(f"mu {mu!r}: {len(always)} classes are too small for a majority; expected at least that many")
     first = np.isin(drawn, always)
     return np.sort(np.concatenate([drawn[first], drawn[~first]])[:count])
+
+
+def _fractions(n_classes: int) -> str:
+    """The fractions that are a whole number of classes, or of many the first, the middle and the last."""
+    counts = range(1, n_classes) if n_classes <= 10 else (1, n_classes // 2, n_classes - 1)
+    return f"{'such as ' if n_classes > 10 else ''}{' or '.join(f'{count / n_classes:.4g}' for count in counts)}"
 
 
 def class_order(n_classes: int, seed: int | None = None) -> np.ndarray:
