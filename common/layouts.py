@@ -87,21 +87,35 @@ def find_folder(folder: Path) -> dict[str, Source]:
     Raises
     ------
     UserError
-        No class folders, or train and test with different ones.
+        No class folders, train and test with different ones, or a part beside ``train/`` whose name is not known.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
-    inside = _subfolders(folder)
-    test = next((name for name in TEST_NAMES if name in inside and _subfolders(folder / name)), None)
-    if "train" in inside and test:
-        found = {"train": _image_folder(folder / "train"), "test": _image_folder(folder / test)}
+    inside = {name.lower(): name for name in _subfolders(folder)}  # of Test and test the latter, which sorts last
+    train = inside.get("train")
+    test = next((inside[name] for name in TEST_NAMES if name in inside and _subfolders(folder / inside[name])), None)
+    if train and test:
+        found = {"train": _image_folder(folder / train), "test": _image_folder(folder / test)}
         ours, theirs = found["train"].version.split("\x1f"), found["test"].version.split("\x1f")
         if ours != theirs:
             odd = sorted(set(ours) ^ set(theirs))[0]
-            raise UserError(f"{folder}: class folder {odd!r} is in only one of train/ and {test}/")
+            raise UserError(f"{folder}: class folder {odd!r} is in only one of {train}/ and {test}/")
         return found
+    if train:
+        _refuse_unknown_parts(folder, train, [name for name in inside.values() if name != train])
     # Only train/ inside: one set that is not divided. Beside other folders, "train" is a class like any other.
-    return {"all": _image_folder(folder / "train" if inside == ["train"] else folder)}
+    return {"all": _image_folder(folder / train if list(inside) == ["train"] else folder)}
+
+
+def _refuse_unknown_parts(folder: Path, train: str, others: list[str]) -> None:
+    """Raise `UserError` for a folder beside ``train/`` with the same classes: it is a part, and no class itself."""
+    classes = set(_subfolders(folder / train))
+    for other in others:
+        if len(classes & set(_subfolders(folder / other))) > 1:
+            raise UserError(
+                f"{folder}: {train}/ and {other}/ hold the same class folders, so they are no classes themselves; "
+                f"rename {other}/ to test (or val), or move it elsewhere"
+            )
 
 
 def _image_folder(folder: Path) -> Source:
