@@ -8,6 +8,7 @@ seed of its own, so that the choice of classes, of images and of initial weights
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -157,7 +158,7 @@ def category_centers_counts(kind: str, n_classes: int) -> tuple[np.ndarray, np.n
     return train, validation
 
 
-def subsample(labels, counts, seed: int) -> np.ndarray:
+def subsample(labels, counts, seed: int, classes: Sequence[str] = ()) -> np.ndarray:
     """Pick `counts[c]` images of each class c.
 
     One seed orders each class once and keeps the first `counts[c]`, so for one seed a smaller subset is contained in a
@@ -168,6 +169,8 @@ def subsample(labels, counts, seed: int) -> np.ndarray:
     labels : array of int, shape (n,)
     counts : array of int, shape (n_classes,)
     seed : int
+    classes : sequence of str
+        Their names, for the error; without them it gives the number.
 
     Returns
     -------
@@ -183,7 +186,8 @@ def subsample(labels, counts, seed: int) -> np.ndarray:
     for label, count in enumerate(np.asarray(counts)):
         members = np.flatnonzero(labels == label)
         if count > len(members):
-            raise UserError(f"class {label}: {count} images asked for, {len(members)} there are; lower per_class")
+            name = repr(classes[label]) if len(classes) else label
+            raise UserError(f"class {name}: {count} images asked for, {len(members)} there are; lower per_class")
         order = np.random.default_rng([seed, label]).permutation(len(members))
         kept.append(members[order[:count]])
     return np.sort(np.concatenate(kept))

@@ -81,6 +81,7 @@ def test_extreme_ratio_leaves_one_image():
         (lambda: imbalance.minority_classes(100, 0.005), "a whole number of them, such as 0.01 or 0.5 or 0.99$"),
         (lambda: imbalance.minority_classes(1000, 0.5005), "mu 0.5005"),
         (lambda: imbalance.subsample([0, 0, 1], [1, 2], 0), "class 1: 2 images asked for, 1 there are"),
+        (lambda: imbalance.subsample([0, 0, 1], [1, 2], 0, ("cat", "dog")), "class 'dog': 2 images asked for, 1 there"),
     ],
 )
 def test_bad_input_is_named(call, message):

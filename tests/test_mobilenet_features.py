@@ -373,7 +373,7 @@ def test_bad_parameters_are_named(tmp_path, changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"per_class": 5000}, r"images asked for, .* there are"),
+        ({"per_class": 5000}, r"class '\d': .*images asked for, .* there are"),
         ({"pretrained": "0123456789abcdef"}, "pass the file of these weights with --weights FILE"),
     ],
 )
