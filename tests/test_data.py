@@ -543,6 +543,21 @@ def test_a_class_called_train_beside_others_stays_one(tmp_path):
     assert data.load(f"folder:{tmp_path / 'set'}", "all").classes == ("plane", "train")
 
 
+def test_files_that_are_not_read_are_counted(tmp_path):
+    for name, n in (("a", 4), ("b", 3)):
+        for i in range(n):
+            save(tmp_path / "set" / name / f"{i}.png", pixels(1, 8, 8, seed=i)[0])
+    for name in ("3.gif", "4.GIF", "5", "notes.txt", ".hidden.gif"):
+        (tmp_path / "set" / "b" / name).write_bytes(b"")
+    said = r"set: 3 of 10 files left out \(2 .gif, 1 no ending; images are files that end in .jpg, .*; convert"
+    with pytest.warns(RuntimeWarning, match=said):
+        assert data.load(f"folder:{tmp_path / 'set'}", "all").counts.tolist() == [4, 3]
+    for path in (tmp_path / "set" / "b").glob("*.png"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"set/b: none of its 4 files is read \(2 .gif, 1 no ending, 1 .txt; images"):
+        data.load(f"folder:{tmp_path / 'set'}", "all")
+
+
 def test_folder_without_classes(tmp_path):
     (tmp_path / "set").mkdir()
     save(tmp_path / "set" / "a.png", pixels(1, 8, 8)[0])
