@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.preprocessing import normalize
 from sklearn.utils.multiclass import check_classification_targets
@@ -40,9 +40,12 @@ class CategoryCenters(ClassifierMixin, BaseEstimator):
     array(['a', 'b'], dtype='<U1')
     """
 
+    _parameter_constraints: dict = {"normalize_centers": ["boolean"]}  # noqa: RUF012 - scikit-learn's convention
+
     def __init__(self, normalize_centers: bool = False):
         self.normalize_centers = normalize_centers
 
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y) -> CategoryCenters:
         """Compute the centres of the classes in `y`.
 
@@ -54,13 +57,14 @@ class CategoryCenters(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `X` holds NaN or infinity, or the shapes do not fit.
+            If a parameter is not what it should be, `X` holds NaN or infinity, or the shapes do not fit.
         """
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(y)
         self._begin(np.unique(y))
         return self._add(X, y)
 
+    @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None) -> CategoryCenters:
         """Add samples to the centres: for more features than fit in memory. Equal to `fit` of all of them at once.
 

@@ -17,9 +17,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from common.boundary import pair_accuracy
+from common.boundary import BOUNDARY, pair_accuracy
 from common.errors import UserError
-from common.extrapolation import BiasedExtrapolation, check_pairs, closest_majors
+from common.extrapolation import BiasedExtrapolation, check_classes, check_pairs, closest_majors
 
 FOLDS = 5
 
@@ -27,6 +27,13 @@ FOLDS = 5
 def iterations_without_threshold(accuracy: float, iterations: int) -> int:
     """How often a pair is extrapolated by algorithm 2, whose factor is unreadable: ``Iter * (1 - accuracy)``."""
     return round(iterations * (1 - accuracy))
+
+
+def _unbiased(sampler: BiasedExtrapolation) -> BiasedExtrapolation:
+    """The same without a bias; a subclass may lack the parameters that make one."""
+    own, there = sampler.get_params(deep=False), BiasedExtrapolation().get_params(deep=False)
+    shared = {name: value for name, value in own.items() if name in there}
+    return clone(BiasedExtrapolation(**{**shared, "selection": "random", "target": BOUNDARY}))
 
 
 class ClassSpecificExtrapolation(BaseOverSampler):
@@ -109,8 +116,7 @@ class ClassSpecificExtrapolation(BaseOverSampler):
         self.report_ = []
         parts = [self._grown(biased, amounts, X, y, random, biased=True)]
         if self.separable == "random":
-            unbiased = clone(biased).set_params(selection="random", target=0.5)
-            parts.append(self._grown(unbiased, without, X, y, random, biased=False))
+            parts.append(self._grown(_unbiased(biased), without, X, y, random, biased=False))
         new, labels = zip(*parts, strict=True)
         stack = sparse.vstack if sparse.issparse(X) else np.concatenate
         return stack([X, *new]), np.concatenate([y, *labels])
@@ -141,6 +147,14 @@ class ClassSpecificExtrapolation(BaseOverSampler):
                 "cross-validated; give accuracy"
             )
         estimator = LogisticRegression(max_iter=1000) if sampler.estimator is None else sampler.estimator
+        fitted = clone(estimator)  # of which only a frozen one has classes, and these may be other ones than the data's
+        if hasattr(fitted, "classes_"):
+            check_classes(fitted, classes.tolist())
+            if len(fitted.classes_) > len(classes):
+                raise UserError(
+                    f"estimator: fitted to classes {fitted.classes_.tolist()}, the data have {classes.tolist()}; give "
+                    "accuracy, or an estimator that is not fitted"
+                )
         # Shuffled, because data often come sorted; always the same way, so that the verdict is.
         split = StratifiedKFold(folds, shuffle=True, random_state=0)
         probabilities = cross_val_predict(clone(estimator), X, y, cv=split, method="predict_proba")

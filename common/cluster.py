@@ -158,6 +158,7 @@ class _Tally:
     missing: int
     new: int = 0
     diverged: int = 0
+    not_applied: int = 0
     failed: bool = False
     started: float = field(default_factory=time.monotonic)
 
@@ -267,7 +268,8 @@ def _ended(ending, tallies: dict) -> Iterator[None]:
         else:
             for status in found:
                 tally.new += 1
-                tally.diverged += status != "ok"
+                tally.not_applied += status == "failed"
+                tally.diverged += status not in ("ok", "failed")
                 yield
 
 
@@ -278,7 +280,8 @@ def _outcome(job: jobs.Job, tally: _Tally) -> Outcome:
     left = tally.missing - tally.new
     if job.study:
         total = len(job.study.keys)
-        print(f"{job}: {Summary(total, total - tally.missing, tally.new, tally.diverged, left, seconds)}")
+        counts = (total, total - tally.missing, tally.new, tally.diverged, left, seconds, tally.not_applied)
+        print(f"{job}: {Summary(*counts)}")
     return Outcome(job, FAILED, seconds) if tally.failed else outcomes.of(job, left, seconds)
 
 

@@ -8,7 +8,7 @@ lies on the segment from a minor sample to a major one, where the classifier giv
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 
 import numpy as np
@@ -52,6 +52,17 @@ def check_pairs(pairs: Mapping, wanted: list, labels: np.ndarray) -> None:
             raise UserError(f"pairs: no major class for class {label}; expected one for each class to resample")
         if pairs[label] == label or pairs[label] not in labels:
             raise UserError(f"pairs: {pairs[label]!r} for class {label}; expected another class of the data")
+
+
+def check_classes(estimator, labels: Iterable) -> None:
+    """Raise `UserError` unless a fitted estimator knows all these labels; a frozen one may be of other data."""
+    known = np.asarray(estimator.classes_).tolist()
+    for label in labels:
+        if label not in known:
+            raise UserError(
+                f"estimator: fitted to classes {known}, without class {label!r} of the data; expected one that was "
+                "fitted to all classes, or is not fitted"
+            )
 
 
 class _PairSampler(BaseOverSampler):
@@ -163,6 +174,7 @@ class BiasedExtrapolation(_PairSampler):
         check_pairs(self.pairs_, labels, y)
         estimator = LogisticRegression(max_iter=1000) if self.estimator is None else self.estimator
         self.estimator_ = clone(estimator).fit(X, y)
+        check_classes(self.estimator_, np.unique([*labels, *(self.pairs_[label] for label in labels)]).tolist())
         self.report_ = []
 
     def _new(self, X, y, label, amount, random):

@@ -12,6 +12,7 @@ import difflib
 import itertools
 import json
 import math
+import os
 import re
 import types
 import typing
@@ -178,8 +179,13 @@ def check(values: Mapping, kinds: Mapping, where: str) -> dict[str, Any]:
 def coerce(value: Any, kind: Any, where: str) -> Any:
     """`value` as `kind` (bool, int, float, str, a list or tuple of these, a union, Any), else `UserError`.
 
-    What no one means otherwise is allowed: 10 for 10.0, and ``1e-3``, which YAML takes for a text.
+    What no one means otherwise is allowed: 10 for 10.0, and ``1e-3``, which YAML takes for a text; from Python also
+    a path as a text, and NumPy's numbers and arrays.
     """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    elif isinstance(value, os.PathLike):
+        value = os.fspath(value)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value

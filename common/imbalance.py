@@ -7,6 +7,9 @@ seed of its own, so that the choice of classes, of images and of initial weights
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 from common.errors import UserError
@@ -29,7 +32,8 @@ def minority_classes(n_classes: int, mu: float, seed: int | None = None, always=
     ----------
     n_classes : int
     mu : float
-        Fraction of classes that are minority (Buda et al., equation 1); ``mu * n_classes`` must be a whole number.
+        Fraction of classes that are minority (Buda et al., equation 1), which stands for a whole number of them: 0.333
+        of three classes is one.
     seed : int or None
         None takes the lowest labels (Buda et al. on CIFAR-10), a number draws at random (on MNIST).
     always : sequence of int
@@ -39,13 +43,11 @@ def minority_classes(n_classes: int, mu: float, seed: int | None = None, always=
     -------
     ndarray of int64, sorted.
     """
-    count = mu * n_classes
-    if not 0 <= mu <= 1 or abs(count - round(count)) > 1e-6:
-        raise UserError(
-            f"mu {mu!r}: expected a fraction of {n_classes} classes that is a whole number of them, such as "
-            f"{1 / n_classes:g} or {(n_classes // 2) / n_classes:g}"
-        )
-    count = round(count)
+    count = round(mu * n_classes) if 0 <= mu <= 1 else -1
+    # A fraction such as a third has to be written with few digits, and is then only nearly a whole number of classes.
+    if count < 0 or not math.isclose(mu, count / n_classes, rel_tol=2e-3) or abs(mu * n_classes - count) > 0.1:
+        raise UserError(f"mu {mu!r}: expected a fraction of {n_classes} classes that is a whole number of them, "
+                        f"{_fractions(n_classes)}")  # fmt: skip
     if seed is None:
         return np.arange(count)
     drawn = np.random.default_rng(seed).permutation(n_classes)
@@ -53,6 +55,12 @@ def minority_classes(n_classes: int, mu: float, seed: int | None = None, always=
         raise UserError(f"mu {mu!r}: {len(always)} classes are too small for a majority; expected at least that many")
     first = np.isin(drawn, always)
     return np.sort(np.concatenate([drawn[first], drawn[~first]])[:count])
+
+
+def _fractions(n_classes: int) -> str:
+    """The fractions that are a whole number of classes, or of many the first, the middle and the last."""
+    counts = range(1, n_classes) if n_classes <= 10 else (1, n_classes // 2, n_classes - 1)
+    return f"{'such as ' if n_classes > 10 else ''}{' or '.join(f'{count / n_classes:.4g}' for count in counts)}"
 
 
 def class_order(n_classes: int, seed: int | None = None) -> np.ndarray:
@@ -150,7 +158,7 @@ def category_centers_counts(kind: str, n_classes: int) -> tuple[np.ndarray, np.n
     return train, validation
 
 
-def subsample(labels, counts, seed: int) -> np.ndarray:
+def subsample(labels, counts, seed: int, classes: Sequence[str] = ()) -> np.ndarray:
     """Pick `counts[c]` images of each class c.
 
     One seed orders each class once and keeps the first `counts[c]`, so for one seed a smaller subset is contained in a
@@ -161,6 +169,8 @@ def subsample(labels, counts, seed: int) -> np.ndarray:
     labels : array of int, shape (n,)
     counts : array of int, shape (n_classes,)
     seed : int
+    classes : sequence of str
+        Their names, for the error; without them it gives the number.
 
     Returns
     -------
@@ -176,7 +186,8 @@ def subsample(labels, counts, seed: int) -> np.ndarray:
     for label, count in enumerate(np.asarray(counts)):
         members = np.flatnonzero(labels == label)
         if count > len(members):
-            raise UserError(f"class {label}: {count} images asked for, {len(members)} there are; lower per_class")
+            name = repr(classes[label]) if len(classes) else label
+            raise UserError(f"class {name}: {count} images asked for, {len(members)} there are; lower per_class")
         order = np.random.default_rng([seed, label]).permutation(len(members))
         kept.append(members[order[:count]])
     return np.sort(np.concatenate(kept))

@@ -7,7 +7,10 @@ or ``{}``.
 from __future__ import annotations
 
 import csv
+import multiprocessing
 import os
+import warnings
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +22,8 @@ from common.sources import TEST_NAMES
 
 # torchvision's IMG_EXTENSIONS
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+#: Endings of what lies beside images and is none.
+NOTES = (".txt", ".md", ".csv", ".json", ".xml", ".yaml", ".yml", ".html", ".ini", ".db")
 OK_DEFECT = ("ok", "defect")
 
 
@@ -52,8 +57,8 @@ def _subfolders(folder: Path) -> list[str]:
         _refuse(error)
 
 
-def _images_below(folder: Path) -> list[str]:
-    """Image files anywhere below `folder`, sorted, links followed, hidden ones left out, as torchvision does.
+def _files_below(folder: Path) -> list[str]:
+    """Files anywhere below `folder`, sorted, links followed, hidden ones left out, as torchvision does.
 
     Raises
     ------
@@ -68,9 +73,7 @@ def _images_below(folder: Path) -> list[str]:
             above = (Path(parent), *Path(parent).parents)  # as walked, through other links too
             if os.path.realpath(link) in map(os.path.realpath, above):
                 raise UserError(f"{link}: this link leads back to a folder that holds it; remove it")
-        found += [
-            os.path.join(parent, name) for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        ]
+        found += [os.path.join(parent, name) for name in files if not name.startswith(".")]
     return sorted(found)
 
 
@@ -87,21 +90,35 @@ def find_folder(folder: Path) -> dict[str, Source]:
     Raises
     ------
     UserError
-        No class folders, or train and test with different ones.
+        No class folders, train and test with different ones, or a part beside ``train/`` whose name is not known.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
-    inside = _subfolders(folder)
-    test = next((name for name in TEST_NAMES if name in inside and _subfolders(folder / name)), None)
-    if "train" in inside and test:
-        found = {"train": _image_folder(folder / "train"), "test": _image_folder(folder / test)}
+    inside = {name.lower(): name for name in _subfolders(folder)}  # of Test and test the latter, which sorts last
+    train = inside.get("train")
+    test = next((inside[name] for name in TEST_NAMES if name in inside and _subfolders(folder / inside[name])), None)
+    if train and test:
+        found = {"train": _image_folder(folder / train), "test": _image_folder(folder / test)}
         ours, theirs = found["train"].version.split("\x1f"), found["test"].version.split("\x1f")
         if ours != theirs:
             odd = sorted(set(ours) ^ set(theirs))[0]
-            raise UserError(f"{folder}: class folder {odd!r} is in only one of train/ and {test}/")
+            raise UserError(f"{folder}: class folder {odd!r} is in only one of {train}/ and {test}/")
         return found
+    if train:
+        _refuse_unknown_parts(folder, train, [name for name in inside.values() if name != train])
     # Only train/ inside: one set that is not divided. Beside other folders, "train" is a class like any other.
-    return {"all": _image_folder(folder / "train" if inside == ["train"] else folder)}
+    return {"all": _image_folder(folder / train if list(inside) == ["train"] else folder)}
+
+
+def _refuse_unknown_parts(folder: Path, train: str, others: list[str]) -> None:
+    """Raise `UserError` for a folder beside ``train/`` with the same classes: it is a part, and no class itself."""
+    classes = set(_subfolders(folder / train))
+    for other in others:
+        if len(classes & set(_subfolders(folder / other))) > 1:
+            raise UserError(
+                f"{folder}: {train}/ and {other}/ hold the same class folders, so they are no classes themselves; "
+                f"rename {other}/ to test (or val), or move it elsewhere"
+            )
 
 
 def _image_folder(folder: Path) -> Source:
@@ -110,7 +127,25 @@ def _image_folder(folder: Path) -> Source:
         raise UserError(f"{folder}: no class folders; expected one subfolder of images per class")
     if len(classes) == 1:
         raise UserError(f"{folder}: only one class folder, {classes[0]!r}; expected one each for two or more")
-    return _source(classes, [(path, i) for i, name in enumerate(classes) for path in _images_below(folder / name)])
+    files, left_out = [], Counter()
+    for i, name in enumerate(classes):
+        there = _files_below(folder / name)
+        images = [path for path in there if path.lower().endswith(SUFFIXES)]
+        others = Counter(Path(path).suffix.lower() or "no ending" for path in sorted(set(there) - set(images)))
+        if others and not images:
+            raise UserError(f"{folder / name}: none of its {len(there)} files is read ({_endings(others)})")
+        files += [(path, i) for path in images]
+        left_out += Counter({ending: count for ending, count in others.items() if ending not in NOTES})
+    if left_out and multiprocessing.parent_process() is None:  # one of a pool's processes would only repeat it
+        text = f"{folder}: {left_out.total()} of {len(files) + left_out.total()} files left out ({_endings(left_out)})"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+    return _source(classes, files)
+
+
+def _endings(found: Counter) -> str:
+    """Endings that are not read, with their numbers, and those that are."""
+    counted = ", ".join(f"{count} {ending}" for ending, count in found.most_common(5))
+    return f"{counted}; images are files that end in {', '.join(SUFFIXES)}; convert the others"
 
 
 # ---- ImageNet and Tiny-ImageNet --------------------------------------------------------------------------------------

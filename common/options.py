@@ -40,6 +40,9 @@ class Options:
         if self.workers < 0:
             raise UserError(f"workers {self.workers}: expected 0 (one per core) or a positive number")
         self.seconds()
+        store = self.store_path()
+        if not next(path for path in (store, *store.parents) if path.exists()).is_dir():
+            raise UserError(f"store {str(store)!r}: no folder, and none can be made there; expected a folder")
 
     def seconds(self) -> float:
         """The time budget in seconds; infinite when there is none."""

@@ -11,6 +11,9 @@ from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
 
 from common.dispatch import dispatch
+from common.errors import UserError
+
+UNGUARDED = 64  # exit status of a process that was about to run cells while its main module was being imported
 
 
 def results(module, cells: list, context, workers: int, still_missing: Callable, deadline: float) -> Iterator:
@@ -36,6 +39,8 @@ def results(module, cells: list, context, workers: int, still_missing: Callable,
 
     Raises
     ------
+    UserError
+        If the script that asks for the cells runs them at its top level, where a process that imports it asks again.
     RuntimeError
         If one of the processes dies.
     """
@@ -59,6 +64,13 @@ def results(module, cells: list, context, workers: int, still_missing: Callable,
             if failures:
                 raise failures[0]
         except BrokenProcessPool as error:
+            processes = list(executor._processes.values())
+            executor.shutdown()  # until then not all have an exit status
+            if UNGUARDED in [process.exitcode for process in processes]:
+                raise UserError(
+                    "each process that runs cells imports the script that started it, and so would run them again: "
+                    'put what the script does below `if __name__ == "__main__":`, or use one process (workers=1)'
+                ) from None
             raise RuntimeError(
                 "a process that ran a cell was killed, most likely because memory ran out; finished cells are kept: "
                 "start again to go on, with fewer at once (--set workers=N)"
@@ -67,6 +79,15 @@ def results(module, cells: list, context, workers: int, still_missing: Callable,
             for process in list(executor._processes.values()):
                 process.terminate()
             raise
+
+
+def end_if_unguarded() -> None:
+    """End this process, which another one has just begun, if it comes here while it imports the other's script.
+
+    An error would only be printed, once by each process; the exit status tells the parent, which says it once.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(UNGUARDED)
 
 
 def one_thread() -> None:

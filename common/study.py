@@ -11,6 +11,7 @@ import dataclasses
 import os
 import platform
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from common import data, planning, pool, provenance
+from common import data, grids, planning, pool, provenance
 from common.cells import Cell, Context, Result, completed
 from common.errors import UserError
 from common.options import Options
@@ -29,7 +30,10 @@ FIRST = 16  # cells of a GPU's first group under a time budget
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts of an execution: cells asked for, found done, run now, of those diverged, and left for a later start."""
+    """Counts of an execution: cells asked for, found done, run now, of those diverged, and left for a later start.
+
+    `failed` are those run now whose method could not be applied to their data, for the first of them for this `reason`.
+    """
 
     cells: int
     done: int
@@ -37,10 +41,15 @@ class Summary:
     diverged: int
     left: int
     seconds: float
+    failed: int = 0
+    reason: str = ""
 
     def __str__(self) -> str:
         text = f"{self.cells} cells: {self.done} already done, {self.new} run in {self.seconds:.0f} s"
-        text += f" ({self.diverged} diverged)" if self.diverged else ""
+        lost = [f"{self.diverged} diverged"] if self.diverged else []
+        if self.failed:
+            lost.append(f"{self.failed} could not be applied" + (f": {self.reason}" if self.reason else ""))
+        text += f" ({'; '.join(lost)})" if lost else ""
         return text + (f", {self.left} left: start again to go on" if self.left else "")
 
 
@@ -110,8 +119,9 @@ class Run:
         return any(self._stands_in(cell) for cell in self.cells)
 
     def _stands_in(self, cell: Cell) -> bool:
-        """A reader's own images compare with no paper either."""
-        return self._data(cell)[0].stand_in or cell.dataset.startswith("folder:")
+        """A reader's own images compare with no paper either, also where only their path names them."""
+        images = self._data(cell)[0]
+        return images.stand_in or images.name.startswith("folder:")
 
     # -- what there is to do ------------------------------------------------------------------------------------------
 
@@ -147,6 +157,7 @@ class Run:
         progress : callable or None
             Wraps the iterator of results, as `tqdm` does (gets ``total=``).
         """
+        pool.end_if_unguarded()
         started = time.monotonic()
         missing = self.missing()
         if hasattr(self.module, "check"):
@@ -155,13 +166,16 @@ class Run:
         results = self._results(list(missing.values()), started + self.options.seconds(), names)
         if progress is not None:
             results = progress(results, total=len(missing))
-        new = diverged = 0
+        ended, reason = Counter(), ""
         for result in results:
             self.keep(names[result.cell], result)
-            new += 1
-            diverged += result.status != "ok"
-        seconds = time.monotonic() - started
-        return Summary(len(self.keys), len(self.keys) - len(missing), new, diverged, len(missing) - new, seconds)
+            ended[result.status] += 1
+            if result.status == "failed":
+                reason = reason or result.columns.get("reason", "")
+        seconds, new, total = time.monotonic() - started, ended.total(), len(self.keys)
+        failed = ended["failed"]
+        diverged = new - ended["ok"] - failed
+        return Summary(total, total - len(missing), new, diverged, len(missing) - new, seconds, failed, reason)
 
     def _results(self, cells: list[Cell], deadline: float, names: Mapping[Cell, str]) -> Iterator[Result]:
         def still_missing(cell: Cell) -> bool:
@@ -243,8 +257,4 @@ def measured(module, store: Store) -> pd.DataFrame:
 
 
 def _construct(kind, values: Mapping, where: str):
-    known = {f.name for f in dataclasses.fields(kind)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise UserError(f"{where}: unknown parameter {unknown[0]!r}; there are {', '.join(sorted(known))}")
-    return kind(**values)
+    return kind(**grids.check(values, grids.field_types(kind), where))

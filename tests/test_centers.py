@@ -91,6 +91,8 @@ def test_zero_norm_features_stay_zero_and_are_counted():
         (lambda m: m.partial_fit([[1.0, 2.0]], [0], [0, 1]).predict([[1, 1]]), "class .*1.* has no sample"),
         (lambda m: m.partial_fit([[1, 2]], [0], [0, 1]).partial_fit([[1, 2]], [0], [0, 2]), "not those of"),
         (lambda m: m.fit([[np.nan, 1.0]], [0]), "Input X contains NaN"),
+        (lambda m: m.set_params(normalize_centers="false").fit([[1, 2]], [0]), "The 'normalize_centers' parameter of"),
+        (lambda m: m.set_params(normalize_centers=None).partial_fit([[1, 2]], [0], [0]), "'normalize_centers'"),
         (lambda m: m.fit([[1.0, 2.0], [2.0, 1.0]], [0, 1]).predict([[np.inf, 0.0]]), "infinity"),
     ],
 )  # fmt: skip

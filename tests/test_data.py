@@ -519,6 +519,45 @@ def test_bad_folder(tmp_path, change, message):
         data.load(f"folder:{tmp_path / 'set'}", "train")
 
 
+@pytest.mark.parametrize(("first", "second"), [("Train", "Test"), ("TRAIN", "VAL"), ("train", "Validation")])
+def test_parts_of_a_folder_are_known_however_they_are_written(tmp_path, first, second):
+    for part in (first, second):
+        for i, name in enumerate("ab"):
+            save(tmp_path / "set" / part / name / "0.png", pixels(1, 8, 8, seed=i + (part == second) * 5)[0])
+    images = data.load(f"folder:{tmp_path / 'set'}", "test")
+    assert images.classes == ("a", "b") and len(images.labels) == 2
+
+
+def test_an_unknown_part_beside_train_is_no_class(tmp_path):
+    for part in ("train", "testing"):
+        for name in "ab":
+            for i in range(2):
+                save(tmp_path / "set" / part / name / f"{i}.png", pixels(1, 8, 8, seed=i)[0])
+    with pytest.raises(UserError, match=r"train/ and testing/ hold the same class folders, .* rename testing/ to test"):
+        data.load(f"folder:{tmp_path / 'set'}")
+
+
+def test_a_class_called_train_beside_others_stays_one(tmp_path):
+    for part in ("train/express", "train/freight", "plane/jet", "plane/glider"):
+        save(tmp_path / "set" / part / "0.png", pixels(1, 8, 8, seed=len(part))[0])
+    assert data.load(f"folder:{tmp_path / 'set'}", "all").classes == ("plane", "train")
+
+
+def test_files_that_are_not_read_are_counted(tmp_path):
+    for name, n in (("a", 4), ("b", 3)):
+        for i in range(n):
+            save(tmp_path / "set" / name / f"{i}.png", pixels(1, 8, 8, seed=i)[0])
+    for name in ("3.gif", "4.GIF", "5", "notes.txt", ".hidden.gif"):
+        (tmp_path / "set" / "b" / name).write_bytes(b"")
+    said = r"set: 3 of 10 files left out \(2 .gif, 1 no ending; images are files that end in .jpg, .*; convert"
+    with pytest.warns(RuntimeWarning, match=said):
+        assert data.load(f"folder:{tmp_path / 'set'}", "all").counts.tolist() == [4, 3]
+    for path in (tmp_path / "set" / "b").glob("*.png"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"set/b: none of its 4 files is read \(2 .gif, 1 no ending, 1 .txt; images"):
+        data.load(f"folder:{tmp_path / 'set'}", "all")
+
+
 def test_folder_without_classes(tmp_path):
     (tmp_path / "set").mkdir()
     save(tmp_path / "set" / "a.png", pixels(1, 8, 8)[0])

@@ -5,6 +5,7 @@ import pytest
 from imblearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 
 from common.class_specific import ClassSpecificExtrapolation, iterations_without_threshold
 from common.errors import UserError
@@ -202,6 +203,13 @@ def test_accuracy_is_measured_by_cross_validation():
     assert sampler.overlapped_ == [0]
 
 
+def test_separable_pairs_of_a_sampler_that_has_no_bias_get_as_many():
+    sampler = DecisionBoundaryResampler(RAMP)
+    sampler = ClassSpecificExtrapolation(sampler, accuracy={0: 1.0}, sampling_strategy={0: 6}, random_state=0)
+    assert len(new(sampler, THREE, PAIRED)) == 4
+    assert [row["biased"] for row in sampler.report_] == [False]
+
+
 # -- bad input ---------------------------------------------------------------------------------------------------------
 
 
@@ -229,6 +237,28 @@ def test_accuracy_is_measured_by_cross_validation():
 )
 def test_bad_values_are_named(sampler, message):
     with pytest.raises(ValueError, match=message):
+        sampler.fit_resample(X, Y)
+
+
+def fitted(labels, offset=0):
+    """Frozen, fitted to these labels alone."""
+    points = np.arange(2.0 * len(labels)).reshape(-1, 1)
+    return FrozenEstimator(LogisticRegression().fit(points.repeat(2, axis=1), np.repeat(labels, 2) + offset))
+
+
+@pytest.mark.parametrize(
+    ("sampler", "message"),
+    [
+        (BiasedExtrapolation(fitted([1, 2])), r"estimator: fitted to classes \[1, 2\], without class 0 of the data"),
+        (BiasedExtrapolation(fitted([0, 1], 5)), r"fitted to classes \[5, 6\], without class 0 of the data; expected"),
+        (BiasedExtrapolation(fitted([0, 2])), "without class 1 of the data"),
+        (ClassSpecificExtrapolation(BiasedExtrapolation(fitted([1, 2]))), "without class 0 of the data"),
+        (ClassSpecificExtrapolation(BiasedExtrapolation(fitted([0, 1], 5))), "without class 0 of the data"),
+        (ClassSpecificExtrapolation(BiasedExtrapolation(fitted([0, 1, 2]))), r"the data have \[0, 1\]; give accuracy"),
+    ],
+)
+def test_an_estimator_fitted_to_other_classes_is_refused(sampler, message):
+    with pytest.raises(UserError, match=message):
         sampler.fit_resample(X, Y)
 
 

@@ -75,7 +75,13 @@ def test_extreme_ratio_leaves_one_image():
         (lambda: imbalance.linear_counts(10, 100, 1000), "rho 1000: with 100 images"),
         (lambda: imbalance.minority_classes(10, 0.25), "mu 0.25: expected a fraction of 10 classes"),
         (lambda: imbalance.minority_classes(10, 1.5), "mu 1.5"),
+        (lambda: imbalance.minority_classes(3, float("nan")), "mu nan"),
+        (lambda: imbalance.minority_classes(3, 0.5), "mu 0.5: .* a whole number of them, 0.3333 or 0.6667$"),
+        (lambda: imbalance.minority_classes(2, 0.3), "a whole number of them, 0.5$"),
+        (lambda: imbalance.minority_classes(100, 0.005), "a whole number of them, such as 0.01 or 0.5 or 0.99$"),
+        (lambda: imbalance.minority_classes(1000, 0.5005), "mu 0.5005"),
         (lambda: imbalance.subsample([0, 0, 1], [1, 2], 0), "class 1: 2 images asked for, 1 there are"),
+        (lambda: imbalance.subsample([0, 0, 1], [1, 2], 0, ("cat", "dog")), "class 'dog': 2 images asked for, 1 there"),
     ],
 )
 def test_bad_input_is_named(call, message):
@@ -90,6 +96,14 @@ def test_minority_classes():
     assert len(set(drawn)) > 30
     # Every class is drawn about equally often: 15 of 50 expected, standard deviation 3.2.
     assert np.bincount(np.concatenate(drawn), minlength=10).min() > 3
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 6, 7, 9, 10, 11, 12, 97])
+def test_a_fraction_as_a_reader_writes_it_is_understood(n_classes):
+    for count in range(1, n_classes):
+        for mu in (count / n_classes, float(f"{count / n_classes:.4g}")):
+            assert len(imbalance.minority_classes(n_classes, mu)) == count
+    assert len(imbalance.minority_classes(3, 0.333)) == 1 and len(imbalance.minority_classes(3, 0.667)) == 2
 
 
 def test_subsets_of_one_seed_are_nested_and_those_of_two_seeds_differ():

@@ -19,6 +19,7 @@ from common.studies import mobilenet_features_images as images_half
 from common.studies import mobilenet_features_resampling as resampling
 from common.studies import mobilenet_features_scoring as scoring
 from common.studies import mobilenet_features_svm as svm_half
+from common.studies import mobilenet_features_tables as listed
 from common.studies.mobilenet_features_deviations import ON_FEATURES, ON_IMAGES
 
 GOLDEN = Path(__file__).parent / "golden" / "mobilenet_features.json"
@@ -254,11 +255,13 @@ def test_a_failing_resampler_does_not_stop_the_others(tmp_path):
     # 3 images in the rarest class: SMOTE needs 6, the others none.
     run = make(tmp_path, per_class=12, image_samplers=("smote",), samplers=("none", "smote", "undersampling"))
     summary = run.execute()
-    assert (summary.new, summary.diverged) == (4, 2)
+    assert (summary.new, summary.diverged, summary.failed) == (4, 0, 2) and "n_neighbors" in str(summary)
     frame = run.frame()
     failed = frame[frame["status"] == "failed"]
     assert set(failed["sampler"]) == {"smote"} and set(failed["representation"]) == {"features", "images"}
     assert failed["reason"].str.contains("n_neighbors").all() and failed["value"].isna().all()
+    lost = listed.unscored(frame)
+    assert set(lost["method"]) == {"SMOTE"} and lost["why"].str.contains("n_neighbors").all()
     assert set(frame.loc[frame["status"] == "ok", "sampler"]) == {"none", "undersampling"}
 
 
@@ -370,7 +373,7 @@ def test_bad_parameters_are_named(tmp_path, changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"per_class": 5000}, r"images asked for, .* there are"),
+        ({"per_class": 5000}, r"class '\d': .*images asked for, .* there are"),
         ({"pretrained": "0123456789abcdef"}, "pass the file of these weights with --weights FILE"),
     ],
 )

@@ -384,6 +384,32 @@ def test_seeds_of_the_source_do_not_depend_on_the_target():
     )
 
 
+@pytest.mark.parametrize(
+    "classes", [("defect", "ok"), ("crack", "scratch", "Good"), ("bad", "defect-free"), ("not ok", "ok")]
+)
+def test_a_normal_class_that_is_not_the_first_is_refused(classes):
+    with pytest.raises(UserError, match=f"folder:mine: .* {classes[0]!r}, but {classes[-1]!r} .*'0 {classes[-1]}'$"):
+        paper.check_normal("folder:mine", classes)
+
+
+@pytest.mark.parametrize(
+    "classes", [("normal", "abnormal"), ("0 ok", "1 good?"), ("a", "b"), ("good", "not good"), ("Free", "Blowhole")]
+)
+def test_a_normal_class_that_comes_first_and_names_that_say_nothing_pass(classes):
+    paper.check_normal("folder:mine", classes)
+
+
+def test_the_normal_class_is_checked_before_any_training(tmp_path):
+    for name in ("defect", "ok"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for number in range(6):
+            pixels = np.random.default_rng([number, len(name)]).integers(0, 256, (32, 32), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "mine" / name / f"{number}.png")
+    run = make(tmp_path, dataset=f"folder:{tmp_path / 'mine'}", image_size=32, ratios=(2,), total=0)
+    with pytest.raises(UserError, match="the first class is taken for the normal one, here 'defect'"):
+        run.execute()
+
+
 if __name__ == "__main__":
     import tempfile
 

@@ -2,14 +2,18 @@
 
 import dataclasses
 import functools
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import toy_study
+from PIL import Image
+from processes import ENVIRONMENT
 
 from common import provenance, study
 from common.cells import Context
@@ -106,6 +110,18 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)
 
 
+def test_a_script_without_a_guard_is_told_so_once(tmp_path):
+    """Each process imports the script, and would begin the run again."""
+    options = {"store": str(tmp_path / "store"), "workers": 2}
+    path = tmp_path / "go.py"
+    path.write_text(f"from common import study; import toy_study\nstudy.Run(toy_study, {{}}, {options!r}).execute()")
+    ended = subprocess.run([sys.executable, str(path)], env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    assert ended.stderr.count("Traceback") == 1 and "memory" not in ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("common.errors.UserError: each process") and 'below `if __name__ == "__main__":`' in last
+
+
 def test_a_larger_grid_runs_only_what_is_new(tmp_path):
     make(tmp_path, {"numbers": (0, 1)}).execute()
     summary = make(tmp_path, {"numbers": (0, 1, 2), "replicates": 2}).execute()
@@ -151,6 +167,20 @@ def test_divergence_is_a_row_not_an_error(tmp_path):
     run = make(tmp_path, {"numbers": (0, 99)})
     assert run.execute().diverged == 1
     assert run.frame().set_index("number")["status"].to_dict() == {0: "ok", 99: "diverged"}
+
+
+def test_a_method_that_could_not_be_applied_has_not_diverged_and_its_reason_is_said(tmp_path, monkeypatch):
+    original = toy_study.run
+
+    def run(cells, context):
+        for result in original(cells, context):
+            status = {1: "failed", 2: "failed"}.get(result.cell.number, result.status)
+            yield dataclasses.replace(result, status=status, columns={"reason": f"no neighbours {result.cell.number}"})
+
+    monkeypatch.setattr(toy_study, "run", run)
+    summary = make(tmp_path, {"numbers": (0, 1, 2, 99)}).execute()
+    assert (summary.new, summary.diverged, summary.failed) == (4, 1, 2)
+    assert "(1 diverged; 2 could not be applied: no neighbours 1)" in str(summary)
 
 
 def test_a_killed_run_resumes_and_ends_as_an_uninterrupted_one(tmp_path):
@@ -259,6 +289,26 @@ def test_measured_leaves_out_stand_ins_and_other_versions(tmp_path, monkeypatch)
     assert make(tmp_path).measured().empty
 
 
+def test_a_path_and_arrays_are_as_good_as_a_text_and_lists(tmp_path):
+    plain = make(tmp_path, {"numbers": (1, 2), "pause": 0.5, "replicates": 2})
+    other = {"numbers": np.array([1, 2]), "pause": np.float64(0.5), "replicates": np.int64(2)}
+    options = {"store": tmp_path / "store", "workers": np.int64(1)}
+    assert list(study.Run(toy_study, other, options).keys) == list(plain.keys)
+    wanted = {json.dumps(dataclasses.astuple(cell)) for cell in plain.cells}
+    assert {json.dumps(dataclasses.astuple(cell)) for cell in study.Run(toy_study, other, options).cells} == wanted
+
+
+@pytest.mark.parametrize("prefix", ["folder:", ""])
+def test_a_readers_own_images_are_no_papers_however_their_folder_is_named(tmp_path, prefix):
+    for name in ("a", "b"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for number in range(2):
+            pixels = np.full((8, 8), 40 * number + 100 * (name == "b"), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "mine" / name / f"{number}.png")
+    folder = f"{prefix}{tmp_path / 'mine'}" if prefix else tmp_path / "mine"
+    assert make(tmp_path, {"dataset": folder}).stand_in()
+
+
 def test_from_a_notebooks_globals(tmp_path):
     names = {"replicates": 2, "numbers": (5,), "workers": 1, "store": str(tmp_path), "something_else": 1}
     run = study.Run.of(toy_study, names)
@@ -274,6 +324,15 @@ def test_from_a_notebooks_globals(tmp_path):
         ({}, {"device": "tpu"}, "device 'tpu': expected cpu or cuda"),
         ({}, {"time_budget": "soon"}, "time budget 'soon': expected hours"),
         ({}, {"workers": -1}, "workers -1"),
+        ({"numbers": 3}, {}, r"toy: numbers is 3; expected a list of whole numbers such as \[1, 2\]"),
+        ({"numbers": "123"}, {}, "toy: numbers is '123'; expected a list of whole numbers"),
+        ({"numbers": ["1"]}, {}, "toy: numbers is '1'; expected a whole number"),
+        ({"replicates": "2"}, {}, "toy: replicates is '2'; expected a whole number"),
+        ({"replicates": 1.5}, {}, "toy: replicates is 1.5; expected a whole number"),
+        ({"pause": "long"}, {}, "toy: pause is 'long'; expected a number"),
+        ({}, {"workers": "1"}, "options: workers is '1'; expected a whole number"),
+        ({}, {"offline": "no"}, "options: offline is 'no'; expected true or false"),
+        ({}, {"store": __file__}, "test_study.py': no folder, and none can be made there"),
     ],
 )
 def test_bad_input_is_named_before_any_work(tmp_path, parameters, options, message):

@@ -251,9 +251,12 @@ def test_bad_parameters_are_named(tmp_path, changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"step_rhos": (5000,)}, "rho 5000: with .* images in the largest class"),
-        ({"step_mus": (0.25,)}, "mu 0.25: expected a fraction of 10 classes"),
-        ({"per_class": 1000, "balanced": True}, "1000 images asked for, .* there are; lower per_class"),
+        (
+            {"step_rhos": (5000,)},
+            "images in the largest class .*; every class is cut to the smallest, '8' with 130 training",
+        ),
+        ({"step_mus": (0.25,)}, "mu 0.25: expected a fraction of 10 classes .* 0.9$"),
+        ({"per_class": 1000, "balanced": True}, "class '0': 1000 images asked for, .* there are; lower per_class"),
     ],
 )
 def test_what_the_data_cannot_give_is_named_before_any_training(tmp_path, changes, message):
@@ -261,6 +264,15 @@ def test_what_the_data_cannot_give_is_named_before_any_training(tmp_path, change
     with pytest.raises(UserError, match=message):
         run.execute()
     assert run.frame().empty
+
+
+def test_what_limits_the_images_of_a_class_is_said_where_it_does(tmp_path):
+    def said(**changes):
+        run = make(tmp_path, **changes)
+        return paper.limited(run.cells[0], run.context.data("digits")[0])
+
+    assert said(per_class=0) == "; every class is cut to the smallest, '8' with 130 training images"
+    assert said(per_class=20) == ""
 
 
 def test_deviations_follow_the_parameters():

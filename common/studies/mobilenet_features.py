@@ -220,9 +220,10 @@ def fold(cell: Cell, context: Context) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the fold's training and test images; both parts have the same ratios of class sizes."""
     train, test = context.data(cell.dataset, cell.image_size)
     chance = seeds(cell)
+    wanted = class_counts(cell, train.counts, cell.per_class)
     return (
-        imbalance.subsample(train.labels, class_counts(cell, train.counts, cell.per_class), chance["seed_subset"]),
-        imbalance.subsample(test.labels, class_counts(cell, test.counts), chance["seed_subset_test"]),
+        imbalance.subsample(train.labels, wanted, chance["seed_subset"], train.classes),
+        imbalance.subsample(test.labels, class_counts(cell, test.counts), chance["seed_subset_test"], test.classes),
     )
 
 

@@ -165,6 +165,17 @@ def detail(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     return shown(wide[[m for m in METHODS.values() if m in wide]].astype(object).reset_index())
 
 
+def unscored(frame: pd.DataFrame) -> pd.DataFrame:
+    """Methods of which no cell has a score, so that a table of scores lacks them, and why."""
+    scored, what = scores(frame), ["representation", "method"]
+    lost = ~pd.MultiIndex.from_frame(frame[what]).isin(pd.MultiIndex.from_frame(scored[what]))
+    rows = frame[lost].drop_duplicates("key")
+    reason = rows.get("reason", pd.Series(index=rows.index, dtype=object))
+    rows = rows.assign(why=reason.fillna("").where(rows["status"] == "failed", rows["status"]))
+    found = rows.groupby(what)["why"].agg(lambda why: "; ".join(sorted(set(why))))
+    return in_order(found.reset_index())
+
+
 def gains(frame: pd.DataFrame, metric: str = "avacc") -> pd.DataFrame:
     """Gain over the baseline of the same fold, in points: by representation, data set and method; over the ratios.
 

@@ -7,6 +7,7 @@ one imbalanced training set: two stages of training, from random weights or from
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -49,6 +50,8 @@ VERSION = 1
 GROUP = 64  # cells run together on a GPU
 #: What the times of cells leave out, for it is made once for many.
 UNCOUNTED = "source networks and the maps of the trunk"
+#: Words in the name of a class without a defect.
+NORMAL = {"ok", "good", "normal", "free", "intact", "healthy", "clean", "pass", "passed", "flawless", "undamaged"}
 #: Result columns that no claim pairs by: they only say what was recorded beside the scores.
 NOT_DESIGN = ("arm", "explain", "pictures", "n_defects", "n_test", "majority", "source_accuracy", "pretrained")
 
@@ -184,9 +187,25 @@ def parts(cell: Cell, context: Context) -> tuple[np.ndarray, np.ndarray]:
     return train[imbalance.subsample(labels, counts, chance["seed_subset"])], test
 
 
+def check_normal(dataset: str, classes: tuple[str, ...]) -> None:
+    """Raise `UserError` where not the first class is called as normal ones are, but a later one."""
+
+    def sounds_normal(name: str) -> bool:
+        words = set(re.findall(r"[a-z]+", name.lower()))
+        return bool(words & NORMAL) and not words & {"no", "non", "not"}
+
+    later = [name for name in classes[1:] if sounds_normal(name)]
+    if later and not sounds_normal(classes[0]):
+        raise UserError(
+            f"{dataset}: the first class is taken for the normal one, here {classes[0]!r}, but {later[0]!r} is called "
+            f"so; rename its folder so that it comes first, such as '0 {later[0]}'"
+        )
+
+
 def check(cells: list[Cell], context: Context) -> None:
     """Raise `UserError` if a cell cannot be run on its data; before any training."""
     for cell in cells:
+        check_normal(cell.dataset, pool_of(context, cell.dataset, cell.image_size).classes)
         images = pool_of(context, cell.dataset, cell.image_size).images
         sizes = {cell.dataset: images.shape[1:3]}
         for name, size in ((cell.source, cell.source_size), (cell.related, cell.image_size)):

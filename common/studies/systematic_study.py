@@ -16,6 +16,7 @@ import torch
 from common import checks, imbalance, networks, training
 from common.cells import Cell as BaseCell
 from common.cells import Context, Result
+from common.data import Images
 from common.errors import UserError
 from common.seeds import seed
 from common.studies.systematic_study_claims import (  # noqa: F401 - the claims file names them
@@ -228,14 +229,19 @@ def seeds(cell: Cell) -> dict[str, int]:
     }
 
 
+def largest_count(cell: Cell, available: np.ndarray) -> int:
+    """Training images of the largest class: as asked for, else the paper's or what the data have, if that is less."""
+    most = available.max() if cell.protocol.small_are_minority else available.min()
+    return cell.per_class or min(cell.protocol.per_class, int(most))
+
+
 def class_counts(cell: Cell, labels: np.ndarray, n_classes: int) -> np.ndarray:
     """Training images per class, in label order."""
     available = np.bincount(labels, minlength=n_classes)
     if cell.imbalance == "original":
         return available
     protocol = cell.protocol
-    most = available.max() if protocol.small_are_minority else available.min()
-    largest = cell.per_class or min(protocol.per_class, int(most))
+    largest = largest_count(cell, available)
     chance = seeds(cell)["seed_minority"] if protocol.random_minority else None
     if cell.imbalance == "step":
         small = np.flatnonzero(available < largest) if protocol.small_are_minority else ()
@@ -259,8 +265,21 @@ def check(cells: list[Cell], context: Context) -> None:
             )
         if cell.network == "allcnn" and height != 32:
             raise UserError(f"{cell.dataset}: images of {height} x {width}; allcnn takes 32 x 32 (image_size 32)")
+        largest = largest_count(cell, train.counts)
+        if cell.rho > largest:  # as `imbalance` says it, with the class that is to blame
+            raise UserError(f"rho {cell.rho:g}: with {largest} images in the largest class it is at most {largest}"
+                            f"{limited(cell, train)}")  # fmt: skip
         counts = class_counts(cell, train.labels, len(train.classes))
-        imbalance.subsample(train.labels, counts, 0)
+        imbalance.subsample(train.labels, counts, 0, train.classes)
+
+
+def limited(cell: Cell, images: Images) -> str:
+    """Which class decides how many training images the largest one has, for messages; "" where none does."""
+    smallest = int(images.counts.argmin())
+    count = int(images.counts[smallest])
+    if cell.per_class or cell.protocol.small_are_minority or largest_count(cell, images.counts) < count:
+        return ""
+    return f"; every class is cut to the smallest, {images.classes[smallest]!r} with {count} training images"
 
 
 def run(cells: list[Cell], context: Context) -> Iterator[Result]:
