@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from common import embedded, layouts, paths, sources, splitting
-from common.datacache import Rows, Source, fetch
+from common.datacache import Rows, Source, fetch, files_digest
 from common.decoding import Fit, Row
 from common.errors import UserError
 
@@ -219,6 +219,18 @@ def load(
         entry.masks,
         entry.groups,
     )
+
+
+def state(name: str, root: str | os.PathLike | None = None) -> str:
+    """A digest of the files that a data set is read from: another one when any was added, removed or changed.
+
+    Raises
+    ------
+    UserError
+        As `load`, for what listing the files tells.
+    """
+    found, fit, _, shown = _find(str(name), paths.data_root(root), True)
+    return "-".join(files_digest(shown, split, source, fit) for split, source in sorted(found.items()))
 
 
 def _find(name: str, root: Path, offline: bool) -> tuple[dict[str, Source], Fit, float, str]:

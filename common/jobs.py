@@ -255,6 +255,12 @@ def build(paper: Replication, run: str, profile: str, parameters: dict, options:
     return Job(paper, run, profile, parameters, options, cells)
 
 
+def own_folders(parameters: dict[str, Any]) -> list[str]:
+    """The folders of a reader's own images that parameters name, as `data.load` calls them."""
+    named = [value for value in parameters.values() if isinstance(value, str) and value.startswith("folder:")]
+    return named + ([f"folder:{parameters['own_images']}"] if parameters.get("own_images") else [])
+
+
 def unrefreshed(job: Job) -> Job:
     """The same job without --refresh: for what was measured anew just now."""
     options = {name: value for name, value in job.options.items() if name != "refresh"}

@@ -13,9 +13,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from test_data import pixels, save
 
 import common.studies
 from common import cli, execution, jobs, run
+from common.cells import _load
 from common.papers import Paper
 from common.paths import ROOT
 
@@ -272,31 +274,33 @@ def test_a_failed_notebook_does_not_stop_the_others(toys, capsys):
     assert "size 2" in page.read_text() and not page.with_name("6_bad.html").exists()
 
 
+PARAMETERS = OPTIONS + "dataset = 'digits'\nnumbers = [0]\nreplicates = 1\npause = 0.0\nlog = ''\nfail_at = -1\n"
+
+
+def planned(*line):
+    """The one job of a line, in one process: those of a pool could not import the toy."""
+    (job,) = jobs.plan("demo", cli.parse(["demo", "--set", "workers=1", *line])[2])
+    return job
+
+
+def render(job):
+    """What a run leaves behind, its time budget not among what matters."""
+    page, executed = execution.page(job), execution.output(job)
+    for path in (page, executed):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text("")
+    left = {"parameters": {**job.options, **job.parameters, "time_budget": "9m"}, "images": execution._images(job)}
+    left["shown"] = execution._state(execution._shows(job))
+    executed.with_suffix(".yaml").write_text(json.dumps(left))
+
+
 def test_what_is_done_is_not_started_again(toy_study):
-    parameters = "dataset = 'digits'\nnumbers = [0]\nreplicates = 1\npause = 0.0\nlog = ''\nfail_at = -1\n"
-    notebook(toy_study, "0_toy", parameters=OPTIONS + parameters)
-
-    def planned(*line):
-        # One process: those of a pool could not import the toy.
-        (job,) = jobs.plan("demo", cli.parse(["demo", "--set", "workers=1", *line])[2])
-        return job
-
+    notebook(toy_study, "0_toy", parameters=PARAMETERS)
     job = planned()
     assert not execution.settled(job)  # no cell is there
     job.study.execute()
     assert not execution.settled(job)  # nor a page
     assert execution.settled(replace(job, last=False))  # which only the last run of a paper makes
-    page = execution.page(job)
-
-    def render(job):
-        """What a run leaves behind, its time budget not among what matters."""
-        for path in (page, execution.output(job)):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text("")
-        parameters = {**job.options, **job.parameters, "time_budget": "9m"}
-        left = {"parameters": parameters, "shown": execution._state(execution._shows(job))}
-        execution.output(job).with_suffix(".yaml").write_text(json.dumps(left))
-
     render(job)
     assert execution.settled(job) and execution.settled(planned())
     assert not execution.settled(planned("--refresh"))
@@ -309,6 +313,39 @@ def test_what_is_done_is_not_started_again(toy_study):
     yesterday = time.time() - 86400
     os.utime(job.paper.notebook, (yesterday, yesterday))  # changed after the clock was set back
     assert not execution.settled(job)
+
+
+def own_images(folder):
+    """A folder of three classes with four small images each."""
+    for label in range(3):
+        for i in range(4):
+            save(folder / f"class{label}" / f"{i}.png", pixels(1, 28, 28, seed=10 * label + i)[0])
+
+
+@pytest.mark.parametrize("parameter", ["own_images={}", "dataset=folder:{}"])
+def test_a_page_of_images_that_have_changed_is_not_done(toy_study, tmp_path, parameter):
+    notebook(toy_study, "0_toy", parameters=PARAMETERS + "own_images = ''\n")
+    folder = tmp_path / "mine"
+    own_images(folder)
+
+    def again():
+        _load.cache_clear()  # as in another process
+        return planned("--set", parameter.format(folder))
+
+    job = again()
+    job.study.execute()
+    render(job)
+    assert execution.settled(again())
+    shutil.move(folder / "class2", tmp_path / "aside")
+    job = again()
+    job.study.execute()  # cells of a folder have new names with its images
+    assert not execution.settled(again())
+    render(job)
+    assert execution.settled(again())
+    shutil.move(tmp_path / "aside", folder / "class2")  # all cells are there, but the page shows two classes
+    assert not execution.settled(again())
+    shutil.rmtree(folder)
+    assert not execution.settled(job)  # gone after it was planned
 
 
 def test_dry_run_of_a_notebook_starts_nothing(toy_study, capsys):
