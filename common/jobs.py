@@ -150,6 +150,8 @@ def plan(profile: str, arguments: argparse.Namespace) -> list[Job]:
     if not found:
         raise UserError(f"profile {profile!r}: no notebook in {notebooks_root()} has runs in it")
     # Loading data comes last, because it can take long: all that is quick to tell has been told by now.
+    for job in {(job.paper, job.parameters.get("own_images")): job for job in found}.values():
+        check_own_images(job)
     found = [job for job in found if job.study is None or _has_data(job)]
     last = {job.paper.stem: job for job in found}
     return [replace(job, last=job is last[job.paper.stem]) for job in found]
@@ -275,6 +277,21 @@ def check_data(run: Any) -> None:
     if run.cells and hasattr(run.module, "check"):
         first = run.cells[0].replicate  # replicates differ by chance alone, and there may be thousands of cells
         run.module.check([cell for cell in run.cells if cell.replicate == first], run.context)
+
+
+def check_own_images(job: Job) -> None:
+    """Load the reader's own images that a notebook shows at its end, and let the study look at them as it does then."""
+    from common import study
+
+    folder = job.parameters.get("own_images")
+    if not folder or job.study is None:
+        return
+    module = job.paper.module()
+    parameters = {"dataset": f"folder:{folder}", **getattr(module, "OWN_IMAGES", {})}
+    try:
+        check_data(study.Run(module, parameters, job.options))
+    except UserError as error:
+        raise UserError(f"own_images {folder!r}: {error}") from None
 
 
 def with_budget(job: Job, seconds: float) -> dict[str, Any]:

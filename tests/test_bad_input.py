@@ -306,6 +306,30 @@ def test_own_images(place, capsys, happened, make, line, message):
     check(place, capsys, happened, make, line, message)
 
 
+@pytest.mark.parametrize("how", ["", " --dry-run"])
+@pytest.mark.parametrize(
+    ("number", "classes", "per_class", "message"),
+    [
+        (4, 0, 3, "own_images '.*mine': .*mine: no such folder"),
+        (4, 1, 3, "own_images '.*mine': .*mine: only one class folder, 'class0'; expected"),
+        (1, 2, 3, "own_images '.*mine': folder:.*mine: 2 classes; expected at least 3"),
+        (2, 2, 1, "own_images '.*mine': folder:mine: class 'class0' has one image"),
+    ],
+)
+def test_own_images_of_a_notebook(place, capsys, number, classes, per_class, message, how):
+    """Before anything starts, not at the end of the notebook."""
+    images(place, classes, per_class)
+    refused(place, capsys, f"demo --only {number} --set own_images=HERE/mine{how}", message)
+
+
+def test_own_images_that_a_notebook_can_show(place, capsys):
+    """Of several sizes, which the notebook brings to one."""
+    images(place, per_class=20, change=lambda f: save(f / "class2/0.png", pixels(1, 9, 28)[0]))
+    for number in (1, 2, 4, 5):
+        assert run.main(["demo", "--only", str(number), "--set", f"own_images={place}/mine", "--dry-run"]) == 0
+        assert capsys.readouterr().err == "" and not begun(place)
+
+
 # -- weights -----------------------------------------------------------------------------------------------------------
 
 
