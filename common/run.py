@@ -112,18 +112,23 @@ def clean() -> int:
 
 def carry(word: str, file: Path, store: str | None) -> int:
     """Export measured results to `file`, or merge those of another machine from it."""
+    from common import exchange
     from common.store import Store
 
     try:
-        cells = getattr(Store(paths.store_root(store)), word)(file.expanduser())
+        cells = getattr(exchange, word)(Store(paths.store_root(store)), file.expanduser())
     except OSError as error:
         raise UserError(
             f"{word} {file}: {error.strerror or error}; expected a place that can be read and written"
         ) from error
     if not cells:
         raise UserError(f"{word} {file}: no measured cells; run the reduced or the paper profile first")
-    counted = ", ".join(f"{stem}: {count}" for stem, count in cells.items())
+    counts = {stem: found if word == "export" else found.new for stem, found in cells.items()}
+    counted = ", ".join(f"{stem}: {count}" for stem, count in counts.items())
     print(f"{'exported to' if word == 'export' else 'merged from'} {file} ({counted})")
+    if word == "merge" and (known := sum(found.known for found in cells.values())):
+        differing = sum(found.differing for found in cells.values())
+        print(f"known already: {known}, of which {differing} differ (yours kept)")
     return 0
 
 

@@ -19,6 +19,7 @@ from test_data import dagm, mnist_pair, mura, pixels, save, truncate, write_parq
 
 from common import mobilenet_weights, run, sources
 from common.paths import ROOT
+from common.store import Store
 
 AREA = "Bad input"
 TILES = ("Free", "Blowhole", "Break", "Crack", "Fray", "Uneven")
@@ -398,6 +399,9 @@ def test_weights(place, capsys, happened, make, line, message):
 # -- store, exports, notebooks -----------------------------------------------------------------------------------------
 
 
+RESULT = dict(key=["a"], study=["toy"], version=[1], stand_in=[False], method=["m"], metric=["auc"], value=[1.0])
+
+
 def parquet(place, **columns):
     (place / "other").mkdir()
     pd.DataFrame(columns).to_parquet(place / "other" / "toy.parquet")
@@ -440,7 +444,7 @@ def zipped(place, *names):
     ("a parquet file of others", lambda p: parquet(p, a=[1]), "merge HERE/other", "toy.parquet: not a result file"),
     (
         "keys that are paths",
-        lambda p: parquet(p, key=["../../x"], study="toy", method="", metric="", value=1.0),
+        lambda p: parquet(p, **{**RESULT, "key": ["../../x"]}),
         "merge HERE/other",
         "'../../x' is no key of a cell; expected what export writes",
     ),
@@ -455,6 +459,44 @@ def zipped(place, *names):
 )
 def test_store_and_exports(place, capsys, happened, make, line, message):
     check(place, capsys, happened, make, line, message)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": None}, r"toy.parquet: not a result file \(no column 'version' among key, study, stand_in"),
+        ({"stand_in": None}, "no column 'stand_in'"),
+        ({"stand_in": ["no"]}, "stand_in 'no' is neither true nor false"),
+        ({"version": ["one"]}, "version 'one' is no whole number"),
+        ({"value": ["high"]}, "values such as 'high' are no numbers"),
+        ({"metric": [None]}, "rows without 'metric'"),
+        ({"study": ["other"]}, "holds results of the study 'other', not of the one that it is called by"),
+    ],
+)
+def test_merge_takes_nothing_when_one_file_is_no_export(place, capsys, change, message):
+    parquet(place, **{name: value for name, value in {**RESULT, **change}.items() if value is not None})
+    pd.DataFrame({**RESULT, "study": ["able"]}).to_parquet(place / "other" / "able.parquet")  # comes before it
+    assert "nothing was taken" in refused(place, capsys, "merge HERE/other", message)
+
+
+def test_merge_refuses_curves_that_are_none(place, capsys):
+    parquet(place, **RESULT)
+    pd.DataFrame({"key": ["a"]}).to_parquet(place / "other" / "toy_curves.parquet")
+    refused(place, capsys, "merge HERE/other", "toy_curves.parquet beside it holds no curves .columns key.")
+
+
+def test_merge_says_what_was_known_and_differs(place, capsys):
+    """Ours stays, which is said with how many cells that concerns."""
+    two = {name: column * 2 for name, column in RESULT.items()}
+    parquet(place, **{**two, "key": ["a", "b"]})
+    assert run.main(["merge", str(place / "other")]) == 0
+    assert capsys.readouterr().out.endswith("(toy: 2)\n")
+    changed = pd.DataFrame({**two, "key": ["a", "b"], "value": [1.0, 0.9]})
+    changed.to_parquet(place / "other" / "toy.parquet")
+    assert run.main(["merge", str(place / "other")]) == 0
+    assert capsys.readouterr().out.endswith("(toy: 0)\nknown already: 2, of which 1 differ (yours kept)\n")
+    kept = Store(committed=place / "none").frame("toy").set_index("key")["value"]
+    assert kept.to_dict() == {"a": 1.0, "b": 1.0}
 
 
 def notebook(place, text=None, grids="demo: {}"):
