@@ -77,6 +77,10 @@ def parse(argv: list[str]) -> tuple[str, str | None, argparse.Namespace]:
         raise UserError(f"{word}: {rest[-1]!r} is one word too many")
     if len(rest) < WORDS[word]:
         raise UserError(f"{word}: which file? For example `{word} results.zip`")
+    if rest and not rest[0].strip():  # a path of "" would be the current folder
+        raise UserError(
+            f"{word} {rest[0]!r}: an empty name; expected a file or folder (is a variable of the shell unset?)"
+        )
     if arguments.jobs < 1:
         raise UserError(f"--jobs {arguments.jobs}: expected at least 1")
     if arguments.jobs > 1 and arguments.no_notebook:

@@ -241,6 +241,8 @@ def _find(name: str, root: Path, offline: bool) -> tuple[dict[str, Source], Fit,
     if name in _SETS:
         return _find_known(name, root, offline), _SETS[name].fit, _SETS[name].pool, name
     if name.startswith("folder:") or os.path.isdir(name):
+        if not name.removeprefix("folder:").strip():  # the path "" would be the current folder
+            raise UserError(f"data set {name!r}: no path after folder:; expected folder:PATH, one subfolder per class")
         folder = Path(name.removeprefix("folder:")).expanduser().resolve()
         return layouts.find_folder(folder), Fit("exact", None), 0.8, f"folder:{folder.name}"
     close = difflib.get_close_matches(name, names(), n=1)

@@ -479,6 +479,21 @@ def test_merge_takes_nothing_when_one_file_is_no_export(place, capsys, change, m
     assert "nothing was taken" in refused(place, capsys, "merge HERE/other", message)
 
 
+@pytest.mark.parametrize("word", ["export", "merge"])
+@pytest.mark.parametrize("file", ["", " "])
+def test_an_empty_name_is_not_the_current_folder(place, capsys, monkeypatch, word, file):
+    monkeypatch.chdir(place)
+    assert run.main([word, file]) == 2
+    assert f"{word} {file!r}: an empty name; expected a file or folder" in capsys.readouterr().err
+    assert not [*place.iterdir(), *begun(place)]
+
+
+def test_a_folder_without_a_path_is_not_the_current_folder(place, capsys, monkeypatch):
+    images(place)
+    monkeypatch.chdir(place / "mine")
+    refused(place, capsys, f"{FOUR} dataset=folder:", "data set 'folder:': no path after folder:; expected folder:PATH")
+
+
 def test_merge_refuses_curves_that_are_none(place, capsys):
     parquet(place, **RESULT)
     pd.DataFrame({"key": ["a"]}).to_parquet(place / "other" / "toy_curves.parquet")
