@@ -9,6 +9,7 @@ that is not what was written is set aside and its cell runs again.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -85,6 +86,8 @@ class Store:
             record = _opened(path.read_bytes(), key)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise _unreadable(error) from None
         if record is None:
             _set_aside(path)
         return record
@@ -103,7 +106,28 @@ class Store:
 
     def names(self, stem: str) -> set[str]:
         """Keys of the finished cells of the upper layer alone: quick enough to be asked again and again."""
-        return {path.stem for path in (self.root / stem).glob("*.json")}
+        try:
+            names = os.listdir(self.root / stem)  # glob would take a folder that cannot be read for an empty one
+        except FileNotFoundError:
+            return set()
+        except OSError as error:
+            raise _unreadable(error) from None
+        return {name.removesuffix(".json") for name in names if name.endswith(".json")}
+
+    def check(self, stem: str, write: bool) -> None:
+        """Whether all records of a study can be read and, with `write`, others be kept; before any work.
+
+        Raises
+        ------
+        UserError
+            Naming the folder or the record. What cannot be read would else run again, or stop a run half-way.
+        """
+        for name in self.names(stem):
+            if not os.access(path := self._path(stem, name), os.R_OK):
+                raise _unreadable(PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path)))
+        for folder in (self.root / stem, self.root / "checkpoints", self.root / "artifacts") if write else ():
+            if not paths.writable(folder):
+                raise UserError(f"--store {self.root}: {folder.name}/ in it cannot be written; change its permissions")
 
     def _lower_keys(self, stem: str) -> set[str]:
         lower = self.lower(stem, columns=["key"])
@@ -165,9 +189,22 @@ class Store:
 
     def stems(self) -> list[str]:
         """Studies with at least one finished cell in either layer."""
-        upper = {path.name for path in self.root.glob("*") if any(path.glob("*.json"))}
+        try:
+            folders = [entry.name for entry in os.scandir(self.root) if entry.is_dir()]
+        except FileNotFoundError:
+            folders = []
+        except OSError as error:
+            raise _unreadable(error) from None
+        upper = {name for name in folders if self.names(name)}
         lower = {path.stem for path in self.committed.glob("*.parquet") if not path.stem.endswith("_curves")}
         return sorted(upper | lower)
+
+
+def _unreadable(error: OSError) -> UserError:
+    """What of the store cannot be read: it may hold hours of work, so it does not count as missing."""
+    return UserError(
+        f"{error.filename}: cannot be read ({error.strerror}); change its permissions, or remove it to run it again"
+    )
 
 
 def _set_aside(path: Path) -> None:

@@ -7,17 +7,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from processes import nobody
 from test_data import pixels, save
 
 import common.studies
 from common import cli, execution, jobs, run
 from common.cells import _load
+from common.errors import UserError
 from common.papers import Paper
 from common.paths import ROOT
 
@@ -313,6 +317,59 @@ def test_what_is_done_is_not_started_again(toy_study):
     yesterday = time.time() - 86400
     os.utime(job.paper.notebook, (yesterday, yesterday))  # changed after the clock was set back
     assert not execution.settled(job)
+
+
+@pytest.fixture
+def open_to_all():
+    """A folder that a user without rights may enter and write to, unlike those of `tmp_path`."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("mode", "part", "line", "message"),
+    [
+        (
+            0o000,
+            "store/toy/RECORD",
+            "--dry-run",
+            "json: cannot be read .Permission denied.; change its permissions, or",
+        ),
+        (0o000, "store/toy/RECORD", "--no-notebook", "json: cannot be read .Permission denied."),
+        (0o000, "store/toy", "--dry-run", "store/toy: cannot be read .Permission denied."),
+        (0o555, "store/toy", "--no-notebook", "store: toy/ in it cannot be written; change its permissions"),
+        (0o555, "store/artifacts", "", "store: artifacts/ in it cannot be written"),
+        (0o555, "reports", "", "reports: cannot be written; pages and executed notebooks go there"),
+        (0o555, "reports/demo", "", "reports/demo: cannot be written"),
+    ],
+)
+def test_what_cannot_be_read_or_written_is_told_first(toy_study, open_to_all, monkeypatch, mode, part, line, message):
+    for name in ("store", "reports"):
+        monkeypatch.setenv(f"IMBALANCE_{name.upper()}", str(open_to_all / name))
+    notebook(toy_study, "0_toy", parameters=PARAMETERS)
+    job = planned()
+    job.study.execute()
+    for folder in ("store/artifacts", "reports/demo"):
+        (open_to_all / folder).mkdir(parents=True)
+    for path in open_to_all.rglob("*"):
+        path.chmod(0o777)
+    record = next((open_to_all / "store" / "toy").iterdir())
+    (open_to_all / part.replace("RECORD", record.name)).chmod(mode)
+    with nobody(), pytest.raises(UserError, match=message):
+        jobs._check_places([job], cli.parse(line.split())[2])
+    with nobody(), pytest.raises(UserError, match=message) if not mode else nullcontext():
+        job.study.missing()
+
+
+def test_folders_that_cannot_be_written_are_told_in_one_line(toy_study, monkeypatch, capsys):
+    notebook(toy_study, "0_toy", parameters=PARAMETERS)
+    for name in ("toy", "checkpoints", "reports", "demo"):
+        monkeypatch.setattr(jobs.paths, "writable", lambda folder, name=name: folder.name != name)
+        assert run.main([]) == 2
+        assert re.fullmatch(f"error: .*{name}(/ in it|:) cannot be written.*\n", capsys.readouterr().err)
+        assert not started(toy_study)
 
 
 def own_images(folder):

@@ -11,7 +11,6 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ import pytest
 import torch
 from bs4 import BeautifulSoup
 from PIL import Image
+from processes import nobody
 from test_data import dagm, mnist_pair, mnist_raw, mura, pixels, save, write_parquet
 from test_run import notebook
 
@@ -315,19 +315,6 @@ def test_thin_images_are_no_way_around(tmp_path, monkeypatch, happened, make):
     said = message(data.load, name, "train", tmp_path, offline=True)
     assert f"image refused, 1 x 10000 padded to a square has more than {Image.MAX_IMAGE_PIXELS} pixels" in said
     happened(said)
-
-
-@contextmanager
-def nobody():
-    """Without the rights of root, where the tests have them."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.mark.reliability(AREA, "a class folder, and an image, of one's own that cannot be read")

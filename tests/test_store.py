@@ -149,6 +149,19 @@ def test_what_is_no_export_is_refused(store, tmp_path):
         exchange.export(store, tmp_path / "out.csv")
 
 
+def test_a_folder_that_cannot_be_read_is_not_empty(store, monkeypatch):
+    """Else an export would leave out what it holds, and a run would measure it again."""
+    store.put("toy", record("a"))
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for name, asked in (("listdir", lambda: store.keys("toy")), ("scandir", lambda: exchange.export(store, "x"))):
+        with monkeypatch.context() as patch, pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"):
+            patch.setattr(f"common.store.os.{name}", refused)
+            asked()
+
+
 def test_records_are_plain_json(store):
     store.put("toy", record("a"))
     (path,) = (store.root / "toy").glob("*.json")
