@@ -25,7 +25,7 @@ Run the replication notebooks, or one of the words:
   site            regenerate reports/index.html and the ledger of claims
   export FILE     write the measured results to a folder or a .zip
   merge FILE      take in what export wrote on another machine
-  clean           remove reports/runs, reports/demo, .cache and old checkpoints; results stay
+  clean           remove reports/runs, reports/demo, decoded data and old checkpoints; results stay
   test            check everything (./run_all.sh only)
   lab             JupyterLab on this machine (./run_all.sh only)
 """

@@ -95,15 +95,20 @@ def version() -> str:
 def clean() -> int:
     """Remove what a run makes again: executed notebooks, demo pages, decoded data. Never results.
 
-    Of the store only checkpoints that nothing has gone on from for a long time (`checkpoints.OLD`).
+    Of the store only checkpoints that nothing has gone on from for a long time (`checkpoints.OLD`), of the cache only
+    what `data.load` put there: IMBALANCE_CACHE may name a folder that holds other things.
     """
     from common import checkpoints
 
-    removed = []
-    for folder in (jobs.reports_root() / "runs", jobs.reports_root() / "demo", paths.ROOT / ".cache"):
+    removed, reports = [], jobs.reports_root()
+    for folder in (reports / "runs", reports / "demo", paths.cache_root() / "data"):
         if folder.is_dir():
             shutil.rmtree(folder)
             removed.append(shown(folder))
+    if shown(reports / "demo") in removed and (reports / "index.html").is_file():
+        from common import site
+
+        site.site(demo=False)  # its links to the pages that are gone
     if old := checkpoints.remove_old(paths.store_root(None) / "checkpoints"):
         removed.append(f"{old} checkpoint{'s' * (old > 1)} older than {checkpoints.OLD} days")
     print(f"removed {', '.join(removed)}" if removed else "nothing to remove")

@@ -201,7 +201,10 @@ def test_help_imports_nothing_heavy():
 
 def test_clean_keeps_what_was_measured(toys, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(run.paths, "ROOT", tmp_path)
-    for folder in ("reports/runs/demo", "reports/demo", "reports/results", "reports/reduced", ".cache", ".store/toy"):
+    monkeypatch.delenv("IMBALANCE_CACHE", raising=False)
+    for folder in "runs/demo", "demo", "results", "reduced":
+        (tmp_path / "reports" / folder).mkdir(parents=True)
+    for folder in ".cache/data/digits", ".store/toy":
         (tmp_path / folder).mkdir(parents=True)
     monkeypatch.delenv("IMBALANCE_STORE", raising=False)
     checkpoints = tmp_path / ".store/checkpoints"
@@ -211,13 +214,43 @@ def test_clean_keeps_what_was_measured(toys, monkeypatch, capsys, tmp_path):
         os.utime(checkpoints / f"{name}.pt", (0, time.time() - 86_400 * days))
     assert run.main(["clean"]) == 0
     out = capsys.readouterr().out
-    assert out == "removed reports/runs, reports/demo, .cache, 1 checkpoint older than 30 days\n"
+    assert out == "removed reports/runs, reports/demo, .cache/data, 1 checkpoint older than 30 days\n"
     assert [path.name for path in checkpoints.iterdir()] == ["recent.pt"]
     kept = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_dir())
-    there = [".store", ".store/checkpoints", ".store/toy", "notebooks", "reports", "reports/reduced", "reports/results"]
+    there = [
+        ".cache",
+        ".store",
+        ".store/checkpoints",
+        ".store/toy",
+        "notebooks",
+        "reports",
+        "reports/reduced",
+        "reports/results",
+    ]
     assert kept == there
     assert run.main(["clean"]) == 0
     assert capsys.readouterr().out == "nothing to remove\n"
+
+
+def test_clean_leaves_no_link_to_what_it_removed(toys, monkeypatch, capsys, tmp_path):
+    """And it finds decoded data where IMBALANCE_CACHE says, but nothing else that lies there."""
+    from common import site
+
+    reports, page = tmp_path / "reports", "4_systematic_study.html"
+    (reports / "demo").mkdir(parents=True)
+    shutil.copy(ROOT / "reports" / "reduced" / page, reports / "demo" / page)
+    findings = site.findings
+    monkeypatch.setattr(site, "findings", lambda paper, _: findings(paper, tmp_path))  # quick: nothing was measured
+    site.site()
+    assert f"demo/{page}" in (reports / "index.html").read_text()
+    monkeypatch.setenv("IMBALANCE_CACHE", str(tmp_path / "cache"))
+    for folder in ("data/digits", "mine"):
+        (tmp_path / "cache" / folder).mkdir(parents=True)
+    assert run.main(["clean"]) == 0
+    assert "reports/demo" in (out := capsys.readouterr().out) and "cache/data" in out
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["mine"]
+    for name in ("index.html", "ledger.html", "comparison.html"):
+        assert "demo/" not in (reports / name).read_text()
 
 
 # -- without notebooks -------------------------------------------------------------------------------------------------
