@@ -25,7 +25,7 @@ Run the replication notebooks, or one of the words:
   site            regenerate reports/index.html and the ledger of claims
   export FILE     write the measured results to a folder or a .zip
   merge FILE      take in what export wrote on another machine
-  clean           remove reports/runs, reports/demo, .cache and old checkpoints; results stay
+  clean           remove reports/runs, reports/demo, decoded data and old checkpoints; results stay
   test            check everything (./run_all.sh only)
   lab             JupyterLab on this machine (./run_all.sh only)
 """
@@ -77,6 +77,10 @@ def parse(argv: list[str]) -> tuple[str, str | None, argparse.Namespace]:
         raise UserError(f"{word}: {rest[-1]!r} is one word too many")
     if len(rest) < WORDS[word]:
         raise UserError(f"{word}: which file? For example `{word} results.zip`")
+    if rest and not rest[0].strip():  # a path of "" would be the current folder
+        raise UserError(
+            f"{word} {rest[0]!r}: an empty name; expected a file or folder (is a variable of the shell unset?)"
+        )
     if arguments.jobs < 1:
         raise UserError(f"--jobs {arguments.jobs}: expected at least 1")
     if arguments.jobs > 1 and arguments.no_notebook:

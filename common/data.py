@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from common import embedded, layouts, paths, sources, splitting
-from common.datacache import Rows, Source, fetch
+from common.datacache import Rows, Source, fetch, files_digest
 from common.decoding import Fit, Row
 from common.errors import UserError
 
@@ -221,6 +221,18 @@ def load(
     )
 
 
+def state(name: str, root: str | os.PathLike | None = None) -> str:
+    """A digest of the files that a data set is read from: another one when any was added, removed or changed.
+
+    Raises
+    ------
+    UserError
+        As `load`, for what listing the files tells.
+    """
+    found, fit, _, shown = _find(str(name), paths.data_root(root), True)
+    return "-".join(files_digest(shown, split, source, fit) for split, source in sorted(found.items()))
+
+
 def _find(name: str, root: Path, offline: bool) -> tuple[dict[str, Source], Fit, float, str]:
     """The sources of a set, how its images are fitted, the share of its training split, and the name to show."""
     if name in _EMBEDDED:
@@ -229,6 +241,8 @@ def _find(name: str, root: Path, offline: bool) -> tuple[dict[str, Source], Fit,
     if name in _SETS:
         return _find_known(name, root, offline), _SETS[name].fit, _SETS[name].pool, name
     if name.startswith("folder:") or os.path.isdir(name):
+        if not name.removeprefix("folder:").strip():  # the path "" would be the current folder
+            raise UserError(f"data set {name!r}: no path after folder:; expected folder:PATH, one subfolder per class")
         folder = Path(name.removeprefix("folder:")).expanduser().resolve()
         return layouts.find_folder(folder), Fit("exact", None), 0.8, f"folder:{folder.name}"
     close = difflib.get_close_matches(name, names(), n=1)

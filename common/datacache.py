@@ -70,7 +70,7 @@ class Entry:
 
 def fetch(root: Path, name: str, split: str, source: Source, fit: Fit) -> Entry:
     """The decoded set from the cache under `root`, decoded now if it is not there or damaged."""
-    folder = root / "data" / f"{_file_name(name)}-{split}-{_key(name, split, source, fit)[:16]}"
+    folder = root / "data" / f"{_file_name(name)}-{split}-{files_digest(name, split, source, fit)[:16]}"
     entry = _open(folder)
     if entry is None:
         try:
@@ -98,7 +98,8 @@ def _file_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:60]
 
 
-def _key(name: str, split: str, source: Source, fit: Fit) -> str:
+def files_digest(name: str, split: str, source: Source, fit: Fit) -> str:
+    """A digest of names, sizes and times of a source's files and of how they are read; nothing is decoded."""
     try:
         stats = [(path, os.stat(path)) for path in source.files]
     except OSError as error:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import jobs, paths
+from common.errors import UserError
 
 # Seconds a notebook cell may take: far more than any needs, so that a hanging kernel ends some day.
 TIMEOUT = {"demo": 1800, "reduced": 3 * 86400, "paper": 14 * 86400}
@@ -54,8 +55,8 @@ def page(job: jobs.Job) -> Path:
 def settled(job: jobs.Job) -> bool:
     """Whether running the job again would change nothing.
 
-    All its cells are in the store; and if it renders the page, that was made with the same parameters from files that
-    are what they were then.
+    All its cells are in the store; and if it renders the page, that was made with the same parameters from images and
+    files that are what they were then.
     """
     import yaml
 
@@ -65,12 +66,27 @@ def settled(job: jobs.Job) -> bool:
         return True
     try:
         before = yaml.safe_load(output(job).with_suffix(".yaml").read_text(encoding="utf-8"))
-        parameters, shown = before["parameters"], before["shown"]
+        parameters, images, shown = before["parameters"], before["images"], before["shown"]
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         return False
     asked = {name: value for name, value in {**job.options, **job.parameters}.items() if name not in PRIVATE}
     parameters.pop("time_budget", None)
-    return parameters == asked and page(job).exists() and shown == _state(_shows(job))
+    same = parameters == asked and images and images == _images(job)
+    return bool(same) and page(job).exists() and shown == _state(_shows(job))
+
+
+def _images(job: jobs.Job) -> str:
+    """A digest of the images that a page shows: its cells', and those of folders that parameters name; "" if unknown.
+
+    Cells alone would not do: one's own images are run in a store of the notebook's own, which is gone with it.
+    """
+    from common import data
+
+    try:
+        folders = [data.state(name) for name in jobs.own_folders(job.parameters)]
+    except UserError:
+        return ""
+    return hashlib.sha256(json.dumps([sorted(job.study.keys) if job.study else [], folders]).encode()).hexdigest()
 
 
 def _shows(job: jobs.Job) -> list[str]:
@@ -101,6 +117,7 @@ def start(job: jobs.Job, slots: int, seconds: float = math.inf) -> Started:
         "parameters": {**options, **job.parameters},
         "timeout": round(min(TIMEOUT[job.profile], seconds + GRACE)),
         "page": str(page(job)) if job.last else None,
+        "images": _images(job) if job.last else "",  # before they are read: a later change is then noticed
         "shows": _shows(job) if job.last else [],
         "title": job.paper.title,
         "profile": job.profile,

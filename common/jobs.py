@@ -149,10 +149,27 @@ def plan(profile: str, arguments: argparse.Namespace) -> list[Job]:
             found.append(replace(build(paper, run.name, profile, parameters, options), optional=run.optional))
     if not found:
         raise UserError(f"profile {profile!r}: no notebook in {notebooks_root()} has runs in it")
+    _check_places(found, arguments)
     # Loading data comes last, because it can take long: all that is quick to tell has been told by now.
+    for job in {(job.paper, job.parameters.get("own_images")): job for job in found}.values():
+        check_own_images(job)
     found = [job for job in found if job.study is None or _has_data(job)]
     last = {job.paper.stem: job for job in found}
     return [replace(job, last=job is last[job.paper.stem]) for job in found]
+
+
+def _check_places(found: list[Job], arguments: argparse.Namespace) -> None:
+    """Whether the store's part of each study, and the folders of pages, can be read and written."""
+    for job in {job.paper: job for job in found if job.study}.values():
+        job.study.store.check(job.paper.stem, write=not arguments.dry_run)
+    if arguments.no_notebook or arguments.dry_run:
+        return
+    root, profile = reports_root(), found[0].profile
+    for folder in (root, root / profile, root / "runs" / profile):
+        if not paths.writable(folder):
+            raise UserError(
+                f"{folder}: cannot be written; pages and executed notebooks go there, change its permissions"
+            )
 
 
 def _has_data(job: Job) -> bool:
@@ -187,7 +204,7 @@ def _options(profile: str, arguments: argparse.Namespace) -> dict[str, Any]:
     store = paths.store_root(arguments.store)
     if store.exists() and not store.is_dir():
         raise UserError(f"--store {store}: is a file; expected a folder")
-    if not arguments.dry_run and not _can_be_written(store):
+    if not arguments.dry_run and not paths.writable(store):
         raise UserError(f"--store {store}: cannot be written; expected a folder where results can be kept")
     if arguments.store or os.environ.get("IMBALANCE_STORE"):
         # Inside the project a relative path: pages show their parameters, and no page should show whose home it was.
@@ -205,12 +222,6 @@ def _options(profile: str, arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.jobs > 1:
         options["workers"] = max(1, cores() // arguments.jobs)
     return options
-
-
-def _can_be_written(folder: Path) -> bool:
-    """Whether files can be made in a folder, or the folder itself where it is not there yet."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def cores() -> int:
@@ -255,6 +266,12 @@ def build(paper: Replication, run: str, profile: str, parameters: dict, options:
     return Job(paper, run, profile, parameters, options, cells)
 
 
+def own_folders(parameters: dict[str, Any]) -> list[str]:
+    """The folders of a reader's own images that parameters name, as `data.load` calls them."""
+    named = [value for value in parameters.values() if isinstance(value, str) and value.startswith("folder:")]
+    return named + ([f"folder:{parameters['own_images']}"] if parameters.get("own_images") else [])
+
+
 def unrefreshed(job: Job) -> Job:
     """The same job without --refresh: for what was measured anew just now."""
     options = {name: value for name, value in job.options.items() if name != "refresh"}
@@ -269,6 +286,21 @@ def check_data(run: Any) -> None:
     if run.cells and hasattr(run.module, "check"):
         first = run.cells[0].replicate  # replicates differ by chance alone, and there may be thousands of cells
         run.module.check([cell for cell in run.cells if cell.replicate == first], run.context)
+
+
+def check_own_images(job: Job) -> None:
+    """Load the reader's own images that a notebook shows at its end, and let the study look at them as it does then."""
+    from common import study
+
+    folder = job.parameters.get("own_images")
+    if not folder or job.study is None:
+        return
+    module = job.paper.module()
+    parameters = {"dataset": f"folder:{folder}", **getattr(module, "OWN_IMAGES", {})}
+    try:
+        check_data(study.Run(module, parameters, job.options))
+    except UserError as error:
+        raise UserError(f"own_images {folder!r}: {error}") from None
 
 
 def with_budget(job: Job, seconds: float) -> dict[str, Any]:

@@ -31,6 +31,12 @@ def store_root(argument=None) -> Path:
     return _resolve(argument, "IMBALANCE_STORE", ".store")
 
 
+def writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, or the folder itself where it is not there yet."""
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
 def cache_root() -> Path:
     """Folder of decoded data sets (IMBALANCE_CACHE, else `.cache/`); may be deleted at any time."""
     return _resolve(None, "IMBALANCE_CACHE", ".cache")

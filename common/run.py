@@ -95,15 +95,20 @@ def version() -> str:
 def clean() -> int:
     """Remove what a run makes again: executed notebooks, demo pages, decoded data. Never results.
 
-    Of the store only checkpoints that nothing has gone on from for a long time (`checkpoints.OLD`).
+    Of the store only checkpoints that nothing has gone on from for a long time (`checkpoints.OLD`), of the cache only
+    what `data.load` put there: IMBALANCE_CACHE may name a folder that holds other things.
     """
     from common import checkpoints
 
-    removed = []
-    for folder in (jobs.reports_root() / "runs", jobs.reports_root() / "demo", paths.ROOT / ".cache"):
+    removed, reports = [], jobs.reports_root()
+    for folder in (reports / "runs", reports / "demo", paths.cache_root() / "data"):
         if folder.is_dir():
             shutil.rmtree(folder)
             removed.append(shown(folder))
+    if shown(reports / "demo") in removed and (reports / "index.html").is_file():
+        from common import site
+
+        site.site(demo=False)  # its links to the pages that are gone
     if old := checkpoints.remove_old(paths.store_root(None) / "checkpoints"):
         removed.append(f"{old} checkpoint{'s' * (old > 1)} older than {checkpoints.OLD} days")
     print(f"removed {', '.join(removed)}" if removed else "nothing to remove")
@@ -112,18 +117,23 @@ def clean() -> int:
 
 def carry(word: str, file: Path, store: str | None) -> int:
     """Export measured results to `file`, or merge those of another machine from it."""
+    from common import exchange
     from common.store import Store
 
     try:
-        cells = getattr(Store(paths.store_root(store)), word)(file.expanduser())
+        cells = getattr(exchange, word)(Store(paths.store_root(store)), file.expanduser())
     except OSError as error:
         raise UserError(
             f"{word} {file}: {error.strerror or error}; expected a place that can be read and written"
         ) from error
     if not cells:
         raise UserError(f"{word} {file}: no measured cells; run the reduced or the paper profile first")
-    counted = ", ".join(f"{stem}: {count}" for stem, count in cells.items())
+    counts = {stem: found if word == "export" else found.new for stem, found in cells.items()}
+    counted = ", ".join(f"{stem}: {count}" for stem, count in counts.items())
     print(f"{'exported to' if word == 'export' else 'merged from'} {file} ({counted})")
+    if word == "merge" and (known := sum(found.known for found in cells.values())):
+        differing = sum(found.differing for found in cells.values())
+        print(f"known already: {known}, of which {differing} differ (yours kept)")
     return 0
 
 

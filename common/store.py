@@ -9,12 +9,11 @@ that is not what was written is set aside and its cell runs again.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-import tempfile
 import warnings
-import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -87,6 +86,8 @@ class Store:
             record = _opened(path.read_bytes(), key)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise _unreadable(error) from None
         if record is None:
             _set_aside(path)
         return record
@@ -105,15 +106,37 @@ class Store:
 
     def names(self, stem: str) -> set[str]:
         """Keys of the finished cells of the upper layer alone: quick enough to be asked again and again."""
-        return {path.stem for path in (self.root / stem).glob("*.json")}
+        try:
+            names = os.listdir(self.root / stem)  # glob would take a folder that cannot be read for an empty one
+        except FileNotFoundError:
+            return set()
+        except OSError as error:
+            raise _unreadable(error) from None
+        return {name.removesuffix(".json") for name in names if name.endswith(".json")}
+
+    def check(self, stem: str, write: bool) -> None:
+        """Whether all records of a study can be read and, with `write`, others be kept; before any work.
+
+        Raises
+        ------
+        UserError
+            Naming the folder or the record. What cannot be read would else run again, or stop a run half-way.
+        """
+        for name in self.names(stem):
+            if not os.access(path := self._path(stem, name), os.R_OK):
+                raise _unreadable(PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path)))
+        for folder in (self.root / stem, self.root / "checkpoints", self.root / "artifacts") if write else ():
+            if not paths.writable(folder):
+                raise UserError(f"--store {self.root}: {folder.name}/ in it cannot be written; change its permissions")
 
     def _lower_keys(self, stem: str) -> set[str]:
-        lower = self._lower(stem, "", columns=["key"])
+        lower = self.lower(stem, columns=["key"])
         return set(lower["key"].unique()) if len(lower) else set()
 
     # -- frames -------------------------------------------------------------------------------------------------------
 
-    def _lower(self, stem: str, suffix: str, columns: list[str] | None = None, keys=None) -> pd.DataFrame:
+    def lower(self, stem: str, suffix: str = "", columns: list[str] | None = None, keys=None) -> pd.DataFrame:
+        """Rows of the lower layer as they stand in ``<stem><suffix>.parquet``; none where there is no such file."""
         path = self.committed / f"{stem}{suffix}.parquet"
         if not path.exists():
             return pd.DataFrame()
@@ -131,12 +154,12 @@ class Store:
         """One row per cell, method and metric, of both layers; the upper one wins. `keys` limits it."""
         records = self._records(stem, keys)
         upper = pd.DataFrame([{**r["common"], "key": r["key"], **row} for r in records for row in r["rows"]])
-        return _in_order(self._over(upper, self._lower(stem, ""), keys))
+        return _in_order(self._over(upper, self.lower(stem), keys))
 
     def cells(self, stem: str) -> pd.DataFrame:
         """One row per cell, of both layers, with what all rows of the cell share."""
         upper = pd.DataFrame([{**record["common"], "key": record["key"]} for record in self._records(stem, None)])
-        return _in_order(self._over(upper, self._lower(stem, ""), None).drop_duplicates("key"))
+        return _in_order(self._over(upper, self.lower(stem), None).drop_duplicates("key"))
 
     def curves(self, stem: str, keys=None) -> pd.DataFrame:
         """Curves in long form: key, method, curve, x, y. `keys` limits it."""
@@ -152,7 +175,7 @@ class Store:
                 }
                 for name, values in columns.items():
                     values.extend(row[name])
-        lower = self._lower(stem, "_curves", keys=keys) if keys is None or keys else pd.DataFrame()
+        lower = self.lower(stem, "_curves", keys=keys) if keys is None or keys else pd.DataFrame()
         return self._over(pd.DataFrame(columns), lower, keys)
 
     @staticmethod
@@ -164,83 +187,24 @@ class Store:
         parts = [part for part in (lower, upper) if len(part)]
         return pd.concat(parts, ignore_index=True) if parts else upper
 
-    # -- between machines ---------------------------------------------------------------------------------------------
-
     def stems(self) -> list[str]:
         """Studies with at least one finished cell in either layer."""
-        upper = {path.name for path in self.root.glob("*") if any(path.glob("*.json"))}
+        try:
+            folders = [entry.name for entry in os.scandir(self.root) if entry.is_dir()]
+        except FileNotFoundError:
+            folders = []
+        except OSError as error:
+            raise _unreadable(error) from None
+        upper = {name for name in folders if self.names(name)}
         lower = {path.stem for path in self.committed.glob("*.parquet") if not path.stem.endswith("_curves")}
         return sorted(upper | lower)
 
-    def export(self, target) -> dict[str, int]:
-        """Write all results measured on real data, of both layers, to a folder or a .zip; returns cells by study.
 
-        Cells on stand-in data stay out: they are not measurements of what the papers report.
-        """
-        target, written = Path(target), {}
-        files: dict[str, bytes] = {}
-        for stem in self.stems():
-            frame = self.frame(stem)
-            frame = frame[~frame["stand_in"].astype(bool)]
-            if frame.empty:
-                continue
-            order = [c for c in ("replicate", "key", "method", "prior", "metric", "class_label") if c in frame]
-            frame = frame.sort_values(order, kind="stable", ignore_index=True)
-            files[f"{stem}.parquet"] = frame.to_parquet(index=False, compression="zstd")
-            curves = self.curves(stem, set(frame["key"]))
-            if len(curves):
-                curves = curves.sort_values(["key", "method", "curve", "x"], kind="stable", ignore_index=True)
-                files[f"{stem}_curves.parquet"] = _curves_file(curves)
-            written[stem] = frame["key"].nunique()
-        if target.suffix == ".zip":
-            with replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
-                for name, content in files.items():
-                    archive.writestr(name, content)
-        elif target.suffix == "" or target.is_dir():
-            for name, content in files.items():
-                with replacing(target / name) as file:
-                    file.write(content)
-        else:
-            raise UserError(f"export {target}: expected a folder or a file ending in .zip")
-        return written
-
-    def merge(self, source) -> dict[str, int]:
-        """Take the cells of an exported folder or .zip into this store; returns new cells by study."""
-        source = Path(source)
-        if not source.exists():
-            raise UserError(f"merge {source}: no such file or folder; expected what export wrote")
-        with tempfile.TemporaryDirectory() as folder:
-            if source.is_file():
-                source = _unpack(source, Path(folder))
-            other = Store(Path(folder) / "empty", committed=source)
-            if not other.stems():
-                raise UserError(f"merge {source}: holds no <study>.parquet; expected what export wrote")
-            return {stem: self._take(stem, other) for stem in other.stems()}
-
-    def _take(self, stem: str, other: Store) -> int:
-        found = list(map(str, other._lower(stem, "").columns))
-        if not {"key", "study", "method", "metric", "value"} <= set(found):
-            raise UserError(f"merge {stem}.parquet: not a result file (columns {', '.join(found)})")
-        for key in other.keys(stem):  # a file in the store is called by it
-            if not str(key).isalnum():
-                raise UserError(f"merge {stem}.parquet: {key!r} is no key of a cell; expected what export writes")
-        frame, curves = other.frame(stem), other.curves(stem)
-        per_row = ["method", "prior", "metric", "class_label", "value"]
-        per_row = [column for column in per_row if column in frame] + _varying(frame, per_row)
-        by_key = dict(list(curves.groupby("key"))) if len(curves) else {}
-        new, known = 0, self.keys(stem)
-        for key, rows in frame.groupby("key", sort=False):
-            if key in known:
-                continue
-            shared = rows.drop(columns=["key", *per_row]).iloc[0]
-            record = {"key": key, "common": _plain(shared), "rows": [_plain(r) for _, r in rows[per_row].iterrows()]}
-            lines = by_key[key].groupby(["method", "curve"], sort=False) if key in by_key else ()
-            record["curves"] = [
-                {"method": m, "curve": c, "x": line["x"].tolist(), "y": line["y"].tolist()} for (m, c), line in lines
-            ]
-            self.put(stem, record)
-            new += 1
-        return new
+def _unreadable(error: OSError) -> UserError:
+    """What of the store cannot be read: it may hold hours of work, so it does not count as missing."""
+    return UserError(
+        f"{error.filename}: cannot be read ({error.strerror}); change its permissions, or remove it to run it again"
+    )
 
 
 def _set_aside(path: Path) -> None:
@@ -259,42 +223,3 @@ def _set_aside(path: Path) -> None:
 def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns that every result has first, all of them, then those of the study."""
     return frame.reindex(columns=[*COLUMNS, *(c for c in frame.columns if c not in COLUMNS)])
-
-
-def _curves_file(curves: pd.DataFrame) -> bytes:
-    """Curves as parquet. Whole x are written as differences: the pixels of a picture then take next to nothing."""
-    whole = {}
-    if pd.api.types.is_integer_dtype(curves["x"]):
-        others = [column for column in curves if column != "x"]
-        whole = {"use_dictionary": others, "column_encoding": {"x": "DELTA_BINARY_PACKED"}}
-    return curves.to_parquet(index=False, compression="zstd", **whole)
-
-
-def _varying(frame: pd.DataFrame, known: list[str]) -> list[str]:
-    """Columns that differ between the rows of one cell, beside the known ones."""
-    others = [column for column in frame.columns if column not in (*known, "key")]
-    varies = frame.groupby("key")[others].nunique(dropna=False).max() > 1
-    return varies.index[varies].tolist()
-
-
-def _plain(series: pd.Series) -> dict:
-    """A row as JSON types, missing values left out."""
-    row = {}
-    for name, value in series.items():
-        if value is None or (not isinstance(value, list | dict) and pd.isna(value) and name != "value"):
-            continue
-        row[name] = value.item() if hasattr(value, "item") else value
-    return row
-
-
-def _unpack(archive: Path, folder: Path) -> Path:
-    """Take the plain .parquet members of a .zip out; anything else in it is refused."""
-    try:
-        with zipfile.ZipFile(archive) as file:
-            for name in file.namelist():
-                if "/" in name or "\\" in name or not name.endswith(".parquet"):
-                    raise UserError(f"merge {archive}: holds {name!r}; expected only <study>.parquet as export writes")
-                (folder / name).write_bytes(file.read(name))
-    except zipfile.BadZipFile as error:
-        raise UserError(f"merge {archive}: not a .zip ({error}); expected what export wrote") from error
-    return folder

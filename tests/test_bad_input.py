@@ -19,6 +19,7 @@ from test_data import dagm, mnist_pair, mura, pixels, save, truncate, write_parq
 
 from common import mobilenet_weights, run, sources
 from common.paths import ROOT
+from common.store import Store
 
 AREA = "Bad input"
 TILES = ("Free", "Blowhole", "Break", "Crack", "Fray", "Uneven")
@@ -306,6 +307,30 @@ def test_own_images(place, capsys, happened, make, line, message):
     check(place, capsys, happened, make, line, message)
 
 
+@pytest.mark.parametrize("how", ["", " --dry-run"])
+@pytest.mark.parametrize(
+    ("number", "classes", "per_class", "message"),
+    [
+        (4, 0, 3, "own_images '.*mine': .*mine: no such folder"),
+        (4, 1, 3, "own_images '.*mine': .*mine: only one class folder, 'class0'; expected"),
+        (1, 2, 3, "own_images '.*mine': folder:.*mine: 2 classes; expected at least 3"),
+        (2, 2, 1, "own_images '.*mine': folder:mine: class 'class0' has one image"),
+    ],
+)
+def test_own_images_of_a_notebook(place, capsys, number, classes, per_class, message, how):
+    """Before anything starts, not at the end of the notebook."""
+    images(place, classes, per_class)
+    refused(place, capsys, f"demo --only {number} --set own_images=HERE/mine{how}", message)
+
+
+def test_own_images_that_a_notebook_can_show(place, capsys):
+    """Of several sizes, which the notebook brings to one."""
+    images(place, per_class=20, change=lambda f: save(f / "class2/0.png", pixels(1, 9, 28)[0]))
+    for number in (1, 2, 4, 5):
+        assert run.main(["demo", "--only", str(number), "--set", f"own_images={place}/mine", "--dry-run"]) == 0
+        assert capsys.readouterr().err == "" and not begun(place)
+
+
 # -- weights -----------------------------------------------------------------------------------------------------------
 
 
@@ -374,6 +399,9 @@ def test_weights(place, capsys, happened, make, line, message):
 # -- store, exports, notebooks -----------------------------------------------------------------------------------------
 
 
+RESULT = dict(key=["a"], study=["toy"], version=[1], stand_in=[False], method=["m"], metric=["auc"], value=[1.0])
+
+
 def parquet(place, **columns):
     (place / "other").mkdir()
     pd.DataFrame(columns).to_parquet(place / "other" / "toy.parquet")
@@ -416,7 +444,7 @@ def zipped(place, *names):
     ("a parquet file of others", lambda p: parquet(p, a=[1]), "merge HERE/other", "toy.parquet: not a result file"),
     (
         "keys that are paths",
-        lambda p: parquet(p, key=["../../x"], study="toy", method="", metric="", value=1.0),
+        lambda p: parquet(p, **{**RESULT, "key": ["../../x"]}),
         "merge HERE/other",
         "'../../x' is no key of a cell; expected what export writes",
     ),
@@ -431,6 +459,59 @@ def zipped(place, *names):
 )
 def test_store_and_exports(place, capsys, happened, make, line, message):
     check(place, capsys, happened, make, line, message)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": None}, r"toy.parquet: not a result file \(no column 'version' among key, study, stand_in"),
+        ({"stand_in": None}, "no column 'stand_in'"),
+        ({"stand_in": ["no"]}, "stand_in 'no' is neither true nor false"),
+        ({"version": ["one"]}, "version 'one' is no whole number"),
+        ({"value": ["high"]}, "values such as 'high' are no numbers"),
+        ({"metric": [None]}, "rows without 'metric'"),
+        ({"study": ["other"]}, "holds results of the study 'other', not of the one that it is called by"),
+    ],
+)
+def test_merge_takes_nothing_when_one_file_is_no_export(place, capsys, change, message):
+    parquet(place, **{name: value for name, value in {**RESULT, **change}.items() if value is not None})
+    pd.DataFrame({**RESULT, "study": ["able"]}).to_parquet(place / "other" / "able.parquet")  # comes before it
+    assert "nothing was taken" in refused(place, capsys, "merge HERE/other", message)
+
+
+@pytest.mark.parametrize("word", ["export", "merge"])
+@pytest.mark.parametrize("file", ["", " "])
+def test_an_empty_name_is_not_the_current_folder(place, capsys, monkeypatch, word, file):
+    monkeypatch.chdir(place)
+    assert run.main([word, file]) == 2
+    assert f"{word} {file!r}: an empty name; expected a file or folder" in capsys.readouterr().err
+    assert not [*place.iterdir(), *begun(place)]
+
+
+def test_a_folder_without_a_path_is_not_the_current_folder(place, capsys, monkeypatch):
+    images(place)
+    monkeypatch.chdir(place / "mine")
+    refused(place, capsys, f"{FOUR} dataset=folder:", "data set 'folder:': no path after folder:; expected folder:PATH")
+
+
+def test_merge_refuses_curves_that_are_none(place, capsys):
+    parquet(place, **RESULT)
+    pd.DataFrame({"key": ["a"]}).to_parquet(place / "other" / "toy_curves.parquet")
+    refused(place, capsys, "merge HERE/other", "toy_curves.parquet beside it holds no curves .columns key.")
+
+
+def test_merge_says_what_was_known_and_differs(place, capsys):
+    """Ours stays, which is said with how many cells that concerns."""
+    two = {name: column * 2 for name, column in RESULT.items()}
+    parquet(place, **{**two, "key": ["a", "b"]})
+    assert run.main(["merge", str(place / "other")]) == 0
+    assert capsys.readouterr().out.endswith("(toy: 2)\n")
+    changed = pd.DataFrame({**two, "key": ["a", "b"], "value": [1.0, 0.9]})
+    changed.to_parquet(place / "other" / "toy.parquet")
+    assert run.main(["merge", str(place / "other")]) == 0
+    assert capsys.readouterr().out.endswith("(toy: 0)\nknown already: 2, of which 1 differ (yours kept)\n")
+    kept = Store(committed=place / "none").frame("toy").set_index("key")["value"]
+    assert kept.to_dict() == {"a": 1.0, "b": 1.0}
 
 
 def notebook(place, text=None, grids="demo: {}"):

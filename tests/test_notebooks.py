@@ -1,5 +1,6 @@
 """What every notebook keeps to; that they run is nbval's business."""
 
+import ast
 import dataclasses
 import importlib
 
@@ -28,6 +29,23 @@ def test_a_notebooks_defaults_are_the_demo_profile(paper):
             value = values[field.name]
             assert (tuple(value) if isinstance(value, list) else value) == field.default, field.name
     assert all("#" in line for line in source.splitlines() if " = " in line), "every parameter has its comment"
+
+
+@pytest.mark.parametrize("paper", NOTEBOOKS, ids=str)
+def test_own_images_are_checked_as_the_notebook_runs_them(paper):
+    code = [cell.source for cell in cells(paper) if cell.cell_type == "code" and "own_images" in cell.source]
+    own = getattr(importlib.import_module(paper.study), "OWN_IMAGES", None)
+    assert (own is None) == (not code)
+    shown = {}
+    for node in (node for source in code for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Dict)):
+        shown |= {name.value: value for name, value in zip(node.keys, node.values, strict=True) if name is not None}
+    for name, value in (own or {}).items():
+        try:
+            assert tuple(ast.literal_eval(shown[name])) == value
+        except TypeError:
+            assert ast.literal_eval(shown[name]) == value
+        except ValueError:  # it follows from the images
+            assert (paper.number, name) == (4, "step_rhos")
 
 
 @pytest.mark.parametrize("paper", NOTEBOOKS, ids=str)

@@ -7,15 +7,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from processes import nobody
+from test_data import pixels, save
 
 import common.studies
 from common import cli, execution, jobs, run
+from common.cells import _load
+from common.errors import UserError
 from common.papers import Paper
 from common.paths import ROOT
 
@@ -195,7 +201,10 @@ def test_help_imports_nothing_heavy():
 
 def test_clean_keeps_what_was_measured(toys, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(run.paths, "ROOT", tmp_path)
-    for folder in ("reports/runs/demo", "reports/demo", "reports/results", "reports/reduced", ".cache", ".store/toy"):
+    monkeypatch.delenv("IMBALANCE_CACHE", raising=False)
+    for folder in "runs/demo", "demo", "results", "reduced":
+        (tmp_path / "reports" / folder).mkdir(parents=True)
+    for folder in ".cache/data/digits", ".store/toy":
         (tmp_path / folder).mkdir(parents=True)
     monkeypatch.delenv("IMBALANCE_STORE", raising=False)
     checkpoints = tmp_path / ".store/checkpoints"
@@ -205,13 +214,43 @@ def test_clean_keeps_what_was_measured(toys, monkeypatch, capsys, tmp_path):
         os.utime(checkpoints / f"{name}.pt", (0, time.time() - 86_400 * days))
     assert run.main(["clean"]) == 0
     out = capsys.readouterr().out
-    assert out == "removed reports/runs, reports/demo, .cache, 1 checkpoint older than 30 days\n"
+    assert out == "removed reports/runs, reports/demo, .cache/data, 1 checkpoint older than 30 days\n"
     assert [path.name for path in checkpoints.iterdir()] == ["recent.pt"]
     kept = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_dir())
-    there = [".store", ".store/checkpoints", ".store/toy", "notebooks", "reports", "reports/reduced", "reports/results"]
+    there = [
+        ".cache",
+        ".store",
+        ".store/checkpoints",
+        ".store/toy",
+        "notebooks",
+        "reports",
+        "reports/reduced",
+        "reports/results",
+    ]
     assert kept == there
     assert run.main(["clean"]) == 0
     assert capsys.readouterr().out == "nothing to remove\n"
+
+
+def test_clean_leaves_no_link_to_what_it_removed(toys, monkeypatch, capsys, tmp_path):
+    """And it finds decoded data where IMBALANCE_CACHE says, but nothing else that lies there."""
+    from common import site
+
+    reports, page = tmp_path / "reports", "4_systematic_study.html"
+    (reports / "demo").mkdir(parents=True)
+    shutil.copy(ROOT / "reports" / "reduced" / page, reports / "demo" / page)
+    findings = site.findings
+    monkeypatch.setattr(site, "findings", lambda paper, _: findings(paper, tmp_path))  # quick: nothing was measured
+    site.site()
+    assert f"demo/{page}" in (reports / "index.html").read_text()
+    monkeypatch.setenv("IMBALANCE_CACHE", str(tmp_path / "cache"))
+    for folder in ("data/digits", "mine"):
+        (tmp_path / "cache" / folder).mkdir(parents=True)
+    assert run.main(["clean"]) == 0
+    assert "reports/demo" in (out := capsys.readouterr().out) and "cache/data" in out
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["mine"]
+    for name in ("index.html", "ledger.html", "comparison.html"):
+        assert "demo/" not in (reports / name).read_text()
 
 
 # -- without notebooks -------------------------------------------------------------------------------------------------
@@ -272,31 +311,33 @@ def test_a_failed_notebook_does_not_stop_the_others(toys, capsys):
     assert "size 2" in page.read_text() and not page.with_name("6_bad.html").exists()
 
 
+PARAMETERS = OPTIONS + "dataset = 'digits'\nnumbers = [0]\nreplicates = 1\npause = 0.0\nlog = ''\nfail_at = -1\n"
+
+
+def planned(*line):
+    """The one job of a line, in one process: those of a pool could not import the toy."""
+    (job,) = jobs.plan("demo", cli.parse(["demo", "--set", "workers=1", *line])[2])
+    return job
+
+
+def render(job):
+    """What a run leaves behind, its time budget not among what matters."""
+    page, executed = execution.page(job), execution.output(job)
+    for path in (page, executed):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text("")
+    left = {"parameters": {**job.options, **job.parameters, "time_budget": "9m"}, "images": execution._images(job)}
+    left["shown"] = execution._state(execution._shows(job))
+    executed.with_suffix(".yaml").write_text(json.dumps(left))
+
+
 def test_what_is_done_is_not_started_again(toy_study):
-    parameters = "dataset = 'digits'\nnumbers = [0]\nreplicates = 1\npause = 0.0\nlog = ''\nfail_at = -1\n"
-    notebook(toy_study, "0_toy", parameters=OPTIONS + parameters)
-
-    def planned(*line):
-        # One process: those of a pool could not import the toy.
-        (job,) = jobs.plan("demo", cli.parse(["demo", "--set", "workers=1", *line])[2])
-        return job
-
+    notebook(toy_study, "0_toy", parameters=PARAMETERS)
     job = planned()
     assert not execution.settled(job)  # no cell is there
     job.study.execute()
     assert not execution.settled(job)  # nor a page
     assert execution.settled(replace(job, last=False))  # which only the last run of a paper makes
-    page = execution.page(job)
-
-    def render(job):
-        """What a run leaves behind, its time budget not among what matters."""
-        for path in (page, execution.output(job)):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text("")
-        parameters = {**job.options, **job.parameters, "time_budget": "9m"}
-        left = {"parameters": parameters, "shown": execution._state(execution._shows(job))}
-        execution.output(job).with_suffix(".yaml").write_text(json.dumps(left))
-
     render(job)
     assert execution.settled(job) and execution.settled(planned())
     assert not execution.settled(planned("--refresh"))
@@ -309,6 +350,92 @@ def test_what_is_done_is_not_started_again(toy_study):
     yesterday = time.time() - 86400
     os.utime(job.paper.notebook, (yesterday, yesterday))  # changed after the clock was set back
     assert not execution.settled(job)
+
+
+@pytest.fixture
+def open_to_all():
+    """A folder that a user without rights may enter and write to, unlike those of `tmp_path`."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("mode", "part", "line", "message"),
+    [
+        (
+            0o000,
+            "store/toy/RECORD",
+            "--dry-run",
+            "json: cannot be read .Permission denied.; change its permissions, or",
+        ),
+        (0o000, "store/toy/RECORD", "--no-notebook", "json: cannot be read .Permission denied."),
+        (0o000, "store/toy", "--dry-run", "store/toy: cannot be read .Permission denied."),
+        (0o555, "store/toy", "--no-notebook", "store: toy/ in it cannot be written; change its permissions"),
+        (0o555, "store/artifacts", "", "store: artifacts/ in it cannot be written"),
+        (0o555, "reports", "", "reports: cannot be written; pages and executed notebooks go there"),
+        (0o555, "reports/demo", "", "reports/demo: cannot be written"),
+    ],
+)
+def test_what_cannot_be_read_or_written_is_told_first(toy_study, open_to_all, monkeypatch, mode, part, line, message):
+    for name in ("store", "reports"):
+        monkeypatch.setenv(f"IMBALANCE_{name.upper()}", str(open_to_all / name))
+    notebook(toy_study, "0_toy", parameters=PARAMETERS)
+    job = planned()
+    job.study.execute()
+    for folder in ("store/artifacts", "reports/demo"):
+        (open_to_all / folder).mkdir(parents=True)
+    for path in open_to_all.rglob("*"):
+        path.chmod(0o777)
+    record = next((open_to_all / "store" / "toy").iterdir())
+    (open_to_all / part.replace("RECORD", record.name)).chmod(mode)
+    with nobody(), pytest.raises(UserError, match=message):
+        jobs._check_places([job], cli.parse(line.split())[2])
+    with nobody(), pytest.raises(UserError, match=message) if not mode else nullcontext():
+        job.study.missing()
+
+
+def test_folders_that_cannot_be_written_are_told_in_one_line(toy_study, monkeypatch, capsys):
+    notebook(toy_study, "0_toy", parameters=PARAMETERS)
+    for name in ("toy", "checkpoints", "reports", "demo"):
+        monkeypatch.setattr(jobs.paths, "writable", lambda folder, name=name: folder.name != name)
+        assert run.main([]) == 2
+        assert re.fullmatch(f"error: .*{name}(/ in it|:) cannot be written.*\n", capsys.readouterr().err)
+        assert not started(toy_study)
+
+
+def own_images(folder):
+    """A folder of three classes with four small images each."""
+    for label in range(3):
+        for i in range(4):
+            save(folder / f"class{label}" / f"{i}.png", pixels(1, 28, 28, seed=10 * label + i)[0])
+
+
+@pytest.mark.parametrize("parameter", ["own_images={}", "dataset=folder:{}"])
+def test_a_page_of_images_that_have_changed_is_not_done(toy_study, tmp_path, parameter):
+    notebook(toy_study, "0_toy", parameters=PARAMETERS + "own_images = ''\n")
+    folder = tmp_path / "mine"
+    own_images(folder)
+
+    def again():
+        _load.cache_clear()  # as in another process
+        return planned("--set", parameter.format(folder))
+
+    job = again()
+    job.study.execute()
+    render(job)
+    assert execution.settled(again())
+    shutil.move(folder / "class2", tmp_path / "aside")
+    job = again()
+    job.study.execute()  # cells of a folder have new names with its images
+    assert not execution.settled(again())
+    render(job)
+    assert execution.settled(again())
+    shutil.move(tmp_path / "aside", folder / "class2")  # all cells are there, but the page shows two classes
+    assert not execution.settled(again())
+    shutil.rmtree(folder)
+    assert not execution.settled(job)  # gone after it was planned
 
 
 def test_dry_run_of_a_notebook_starts_nothing(toy_study, capsys):

@@ -11,7 +11,6 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +21,11 @@ import pytest
 import torch
 from bs4 import BeautifulSoup
 from PIL import Image
+from processes import nobody
 from test_data import dagm, mnist_pair, mnist_raw, mura, pixels, save, write_parquet
 from test_run import notebook
 
-from common import artifacts, checkpoints, claim_file, data, jobs, layouts, mobilenet_weights, report, run
+from common import artifacts, checkpoints, claim_file, data, exchange, jobs, layouts, mobilenet_weights, report, run
 from common.errors import UserError
 from common.paths import ROOT
 from common.store import Store
@@ -169,12 +169,11 @@ def test_parquet_files_load_no_pickled_type(tmp_path, trap, happened):
     label = table.schema.field("label").with_metadata(hidden)
     pq.write_table(table.cast(pa.schema([table.schema.field("image"), label], table.schema.metadata)), path)
     assert len(data.load("mnist", "train", tmp_path, offline=True)) == 20
-    columns = {"key": ["a"], "study": ["toy"], "method": ["m"], "metric": ["auc"], "value": [0.5]}
-    results = pa.table(columns)
+    results = pa.table(RESULTS)
     fields = [field.with_metadata(hidden) if field.name == "value" else field for field in results.schema]
     (tmp_path / "other").mkdir()
     pq.write_table(results.cast(pa.schema(fields)), tmp_path / "other" / "toy.parquet")
-    Store(tmp_path / "store", tmp_path / "none").merge(tmp_path / "other")
+    exchange.merge(Store(tmp_path / "store", tmp_path / "none"), tmp_path / "other")
     happened("read as the plain columns that they are")
 
 
@@ -193,7 +192,10 @@ def test_yaml_makes_no_objects(tmp_path, trap, monkeypatch, capsys, happened):
 
 # -- archives ----------------------------------------------------------------------------------------------------------
 
-RESULTS = {"key": ["a"], "study": ["toy"], "method": ["m"], "metric": ["auc"], "value": [0.5], "stand_in": [False]}
+RESULTS = {
+    "key": ["a"], "study": ["toy"], "version": [1], "stand_in": [False], "method": ["m"], "metric": ["auc"],
+    "value": [0.5],
+}  # fmt: skip
 
 
 def parquet_bytes(**columns):
@@ -211,7 +213,7 @@ def test_a_zip_does_not_leave_its_folder(tmp_path, happened, name):
         archive.writestr("toy.parquet", parquet_bytes())
         archive.writestr(name, parquet_bytes())
     before = sorted(tmp_path.rglob("*"))
-    said = message(Store(tmp_path / "store", tmp_path / "none").merge, tmp_path / "x.zip")
+    said = message(exchange.merge, Store(tmp_path / "store", tmp_path / "none"), tmp_path / "x.zip")
     assert "expected only <study>.parquet" in said and sorted(tmp_path.rglob("*")) == before
     happened(said)
 
@@ -223,7 +225,7 @@ def test_a_link_in_a_zip_is_no_link(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr(link, str(tmp_path / "secret.parquet"))
     store = Store(tmp_path / "store", tmp_path / "none")
-    assert "not a readable parquet file" in message(store.merge, tmp_path / "x.zip")
+    assert "not a readable parquet file" in message(exchange.merge, store, tmp_path / "x.zip")
     assert not store.keys("toy")
 
 
@@ -232,7 +234,8 @@ def test_a_key_is_no_path(tmp_path, key):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "toy.parquet").write_bytes(parquet_bytes(key=[key]))
     before = sorted(tmp_path.rglob("*"))
-    assert "is no key of a cell" in message(Store(tmp_path / "store", tmp_path / "none").merge, tmp_path / "other")
+    said = message(exchange.merge, Store(tmp_path / "store", tmp_path / "none"), tmp_path / "other")
+    assert "is no key of a cell" in said
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -312,19 +315,6 @@ def test_thin_images_are_no_way_around(tmp_path, monkeypatch, happened, make):
     said = message(data.load, name, "train", tmp_path, offline=True)
     assert f"image refused, 1 x 10000 padded to a square has more than {Image.MAX_IMAGE_PIXELS} pixels" in said
     happened(said)
-
-
-@contextmanager
-def nobody():
-    """Without the rights of root, where the tests have them."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.mark.reliability(AREA, "a class folder, and an image, of one's own that cannot be read")

@@ -6,7 +6,9 @@ import zipfile
 import pandas as pd
 import pytest
 
+from common import exchange
 from common.errors import UserError
+from common.exchange import Merged
 from common.store import Store
 
 
@@ -66,11 +68,11 @@ def test_export_and_merge_carry_results_to_another_machine(store, tmp_path, targ
     for k in range(3):
         store.put("toy", record(f"k{k}", k / 10, replicate=k))
     store.put("toy", record("demo", stand_in=True))
-    assert store.export(tmp_path / target) == {"toy": 3}
+    assert exchange.export(store, tmp_path / target) == {"toy": 3}
     other = Store(tmp_path / "other", committed=tmp_path / "none")
     other.put("toy", record("k1", 0.1, replicate=1))
-    assert other.merge(tmp_path / target) == {"toy": 2}
-    assert other.merge(tmp_path / target) == {"toy": 0}
+    assert exchange.merge(other, tmp_path / target) == {"toy": Merged(2, 1, 0)}
+    assert exchange.merge(other, tmp_path / target) == {"toy": Merged(0, 3, 0)}
     columns = ["key", "method", "prior", "metric", "value", "rho", "replicate", "stand_in"]
     theirs, ours = (
         s.frame("toy").query("key != 'demo'").sort_values(["key", "method"], ignore_index=True)[columns]
@@ -82,7 +84,7 @@ def test_export_and_merge_carry_results_to_another_machine(store, tmp_path, targ
 
 def test_exported_results_are_the_lower_layer_of_a_fresh_clone(store, tmp_path):
     store.put("toy", record("a", 0.25))
-    store.export(tmp_path / "committed")
+    exchange.export(store, tmp_path / "committed")
     fresh = Store(tmp_path / "fresh", committed=tmp_path / "committed")
     assert fresh.keys("toy") == {"a"}
     fresh.put("toy", record("b", 0.75))
@@ -90,17 +92,29 @@ def test_exported_results_are_the_lower_layer_of_a_fresh_clone(store, tmp_path):
     assert set(fresh.frame("toy")["key"]) == {"a", "b"}
     fresh.put("toy", record("a", 0.5))  # measured again: the upper layer wins, and counts once
     assert fresh.frame("toy", {"a"})["value"].dropna().tolist() == [0.5]
-    assert fresh.export(tmp_path / "again") == {"toy": 2}
+    assert exchange.export(fresh, tmp_path / "again") == {"toy": 2}
 
 
 def test_exporting_twice_writes_the_same_bytes(store, tmp_path):
     for key in "cab":
         store.put("toy", record(key))
-    store.export(tmp_path / "one")
-    store.export(tmp_path / "two")
+    exchange.export(store, tmp_path / "one")
+    exchange.export(store, tmp_path / "two")
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert names == ["toy.parquet", "toy_curves.parquet"]
     assert all((tmp_path / "one" / n).read_bytes() == (tmp_path / "two" / n).read_bytes() for n in names)
+
+
+def test_stand_in_cells_leave_no_trace_in_what_is_exported(store, tmp_path):
+    """Neither their columns nor the types that a table with them has: what is committed changes with results alone."""
+    store.put("toy", record("a", flag=True, network="vgg"))
+    exchange.export(store, tmp_path / "committed")
+    for committed in (tmp_path / "none", tmp_path / "committed"):
+        other = Store(store.root if committed.name == "none" else tmp_path / "other", committed)
+        other.put("toy", record("demo", stand_in=True, reason="no minority", replicate=None, flag=None))
+        assert exchange.export(other, tmp_path / "again") == {"toy": 1}
+        for name in ("toy.parquet", "toy_curves.parquet"):
+            assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "committed" / name).read_bytes()
 
 
 @pytest.mark.parametrize("x", [[0, 1, 2, 3], [0.0, 0.5, 1.0, 1.5]])
@@ -108,7 +122,7 @@ def test_curves_over_whole_and_other_numbers_come_back_as_they_were(store, tmp_p
     one = record("a")
     one["curves"] = [{"method": "baseline", "curve": "picture", "x": x, "y": [7, 7, 8, 9]}]
     store.put("toy", one)
-    store.export(tmp_path / "out")
+    exchange.export(store, tmp_path / "out")
     found = pd.read_parquet(tmp_path / "out" / "toy_curves.parquet")
     assert found["x"].tolist() == x and found["y"].tolist() == [7, 7, 8, 9]
 
@@ -126,13 +140,26 @@ def test_what_is_no_export_is_refused(store, tmp_path):
         "empty": "holds no",
     }.items():
         with pytest.raises(UserError, match=message):
-            store.merge(tmp_path / name)
+            exchange.merge(store, tmp_path / name)
     (tmp_path / "other").mkdir()
     pd.DataFrame({"key": ["a"], "x": [1]}).to_parquet(tmp_path / "other" / "toy.parquet")
     with pytest.raises(UserError, match="not a result file"):
-        store.merge(tmp_path / "other")
+        exchange.merge(store, tmp_path / "other")
     with pytest.raises(UserError, match=r"expected a folder or a file ending in \.zip"):
-        store.export(tmp_path / "out.csv")
+        exchange.export(store, tmp_path / "out.csv")
+
+
+def test_a_folder_that_cannot_be_read_is_not_empty(store, monkeypatch):
+    """Else an export would leave out what it holds, and a run would measure it again."""
+    store.put("toy", record("a"))
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for name, asked in (("listdir", lambda: store.keys("toy")), ("scandir", lambda: exchange.export(store, "x"))):
+        with monkeypatch.context() as patch, pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"):
+            patch.setattr(f"common.store.os.{name}", refused)
+            asked()
 
 
 def test_records_are_plain_json(store):
@@ -144,7 +171,7 @@ def test_records_are_plain_json(store):
 def test_curves_of_some_cells_come_from_both_layers(store, tmp_path):
     for key in "abc":
         store.put("toy", record(key))
-    store.export(tmp_path / "lower")
+    exchange.export(store, tmp_path / "lower")
     other = Store(tmp_path / "other", committed=tmp_path / "lower")
     other.put("toy", record("d"))
     assert set(other.curves("toy", {"a", "d", "e"})["key"]) == {"a", "d"}

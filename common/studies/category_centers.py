@@ -41,6 +41,8 @@ GROUP = 36  # networks in memory together on a GPU
 #: Result columns that no claim pairs by: they say how a training went.
 NOT_DESIGN = ("epochs", "recessions", "iterations_done", "ended_by", "tau", "n_valid", "batch_size", "weight_decay")
 OWN_VALID = 5  # of a folder's own images, one in so many is for validation, as in tables I and II
+#: How the notebook runs a reader's own images, as far as that decides which it takes; they are checked by it.
+OWN_IMAGES = {"imbalances": ("own",)}
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,8 @@ UNCOUNTED = "source networks and the maps of the trunk"
 NORMAL = {"ok", "good", "normal", "free", "intact", "healthy", "clean", "pass", "passed", "flawless", "undamaged"}
 #: Result columns that no claim pairs by: they only say what was recorded beside the scores.
 NOT_DESIGN = ("arm", "explain", "pictures", "n_defects", "n_test", "majority", "source_accuracy", "pretrained")
+#: How the notebook runs a reader's own images, as far as that decides which it takes; they are checked by it.
+OWN_IMAGES = {"image_size": 64, "ratios": (2,), "arms": ("baseline", "oversampling"), "total": 0}
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,8 @@ SAMPLERS = ("none", "oversampling", "undersampling", "weighted")
 RESAMPLED = ("oversampling", "undersampling")  # what a second phase can follow, and what can stop half-way
 #: Result columns that no claim pairs by: they say how a network was looked at, or which of several was picked.
 NOT_DESIGN = ("repeat", "convergence", "two_phase")
+#: How the notebook runs a reader's own images, as far as that decides which it takes; they are checked by it.
+OWN_IMAGES = {"image_size": 28, "step_rhos": ()}  # its ratio and classes are what the images allow
 
 
 @dataclass(frozen=True)
