@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
+import functools
 import itertools
 import json
 import math
@@ -26,6 +27,7 @@ from common.errors import UserError
 
 PROFILES = ("demo", "reduced", "paper")
 ENTRY = ("run", "parameters", "grid", "optional")
+LARGEST = 2**53  # beyond it whole numbers are no longer exact as floats, and arrays and seeds cannot hold them
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,10 @@ def load(folder: Path | None = None) -> dict[str, dict[str, list]]:
 
     path = (folder or paths.NOTEBOOKS) / "grids.yaml"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader()) or {}
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected profile -> stem -> list of runs")
@@ -201,6 +203,8 @@ def coerce(value: Any, kind: Any, where: str) -> Any:
         if isinstance(value, list | tuple):
             element = next((a for a in arguments if a is not Ellipsis), Any)
             return [coerce(item, element, where) for item in value]
+    elif kind in (int, float) and isinstance(value, int) and abs(value) > LARGEST:
+        raise UserError(f"{where} is {_short(value)}; expected {describe(kind)}, whole ones at most 2**53 either way")
     elif kind is float:
         if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
             value = float(value)
@@ -211,7 +215,15 @@ def coerce(value: Any, kind: Any, where: str) -> Any:
             return value
     elif isinstance(value, kind):
         return value
-    raise UserError(f"{where} is {value!r}; expected {describe(kind)}")
+    raise UserError(f"{where} is {_short(value)}; expected {describe(kind)}")
+
+
+def _short(value: Any) -> str:
+    """A value as an error shows it, on a line; Python refuses to write out whole numbers of thousands of digits."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"a whole number of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:99]}... (of {len(text)} characters)"
 
 
 def describe(kind: Any) -> str:
@@ -226,13 +238,33 @@ def describe(kind: Any) -> str:
     return words.get(kind, str(kind))
 
 
+@functools.cache
+def _loader() -> type:
+    """YAML's safe loader, for which ``010`` and ``1:30`` are texts: YAML 1.1 takes them for 8 and for 90."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    def plain(construct):
+        misread = re.compile(r"[-+]?0[0-7_]+|.*:.*")
+        return lambda self, node: node.value if misread.fullmatch(node.value) else construct(self, node)
+
+    Loader.add_constructor("tag:yaml.org,2002:int", plain(yaml.SafeLoader.construct_yaml_int))
+    Loader.add_constructor("tag:yaml.org,2002:float", plain(yaml.SafeLoader.construct_yaml_float))
+    return Loader
+
+
 def parse_value(text: str, kind: Any) -> Any:
-    """The value of ``--set NAME=VALUE``: YAML, but a text stays the text it is (``precision=16`` is no number)."""
+    """The value of ``--set NAME=VALUE``: YAML, but a text stays the text it is (``precision=16`` is no number).
+
+    So do ``010`` and ``1:30``; see `_loader`.
+    """
     import yaml
 
     if kind is str:
         return text
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return yaml.load(text, Loader=_loader())
+    except (yaml.YAMLError, ValueError):  # the latter for more digits than Python reads
         return text  # its type is then wrong, and the error shows it as it was typed

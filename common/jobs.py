@@ -90,6 +90,10 @@ def select(there_are: list[Replication], only: list[str]) -> list[Replication]:
         if any(name in names(p) for p in PAPERS):
             listed = ", ".join(map(str, there_are)) or "none"
             raise UserError(f"--only {name}: this paper's replication is not in this version; there are {listed}")
+        if any(name in names(p) for p in replications(True)):  # asked for without notebooks
+            raise UserError(
+                f"--only {name}: a notebook without cells of its own, which --no-notebook leaves nothing of"
+            )
         raise grids.unknown("notebook", name, [str(p) for p in there_are])
     return [p for p in there_are if not only or set(names(p)) & set(wanted)]
 
@@ -137,6 +141,10 @@ def plan(profile: str, arguments: argparse.Namespace) -> list[Job]:
     for paper, kinds in types.items():
         # What is meant for cells passes by a notebook that has none.
         asked = [one for one in overrides if paper.study or one[0] in kinds or one[0] not in of_cells]
+        for name, _ in asked if arguments.no_notebook else ():
+            if name not in kinds and any(name in grids.notebook_types(p.notebook) for p in replications(True)):
+                way = "; use dataset=folder:PATH" if name == "own_images" else ""
+                raise UserError(f"--set {name}: a parameter of the notebooks, which --no-notebook leaves out{way}")
         values = {name: grids.parse_value(text, kinds.get(name)) for name, text in asked}
         values = grids.check(values, kinds, f"--set: {paper}")
         runs = grids.expand(profile, paper.stem, values, notebooks_root())

@@ -479,6 +479,20 @@ def test_merge_takes_nothing_when_one_file_is_no_export(place, capsys, change, m
     assert "nothing was taken" in refused(place, capsys, "merge HERE/other", message)
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (f"{FOUR} own_images=HERE", "--set own_images: a parameter of the notebooks, .*; use dataset=folder:PATH"),
+        ("demo --no-notebook --only 0", "--only 0: a notebook without cells of its own, which --no-notebook leaves"),
+        ("demo --no-notebook --only 0_overview", "--only 0_overview: a notebook without cells"),
+        (f"{FOUR} iterations=010", "iterations is '010'; expected a whole number"),
+        (f"{FOUR} iterations=100000000000000000000", "iterations is 1.*; expected a whole number, whole ones at most"),
+    ],
+)
+def test_words_that_mean_something_else(place, capsys, line, message):
+    refused(place, capsys, line, message)
+
+
 @pytest.mark.parametrize("word", ["export", "merge"])
 @pytest.mark.parametrize("file", ["", " "])
 def test_an_empty_name_is_not_the_current_folder(place, capsys, monkeypatch, word, file):

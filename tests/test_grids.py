@@ -125,6 +125,24 @@ def test_parse_value():
     assert grids.parse_value("16", str) == "16"
     assert grids.parse_value("[1, 2]", list[int]) == [1, 2]
     assert grids.parse_value("[1", list[int]) == "[1"
+    assert grids.parse_value("[0, 10, -3, 0x10, 0.5, 1e3]", list[float]) == [0, 10, -3, 16, 0.5, "1e3"]
+
+
+@pytest.mark.parametrize("text", ["010", "-010", "1:30", "1:30.5", "9" * 5000])
+@pytest.mark.parametrize("kind", [int, float, list[int], int | None])
+def test_a_number_that_yaml_reads_as_another_one_is_refused(text, kind):
+    """YAML 1.1 has octal and sexagesimal numbers; and Python reads no more than 4300 digits."""
+    text = f"[{text}]" if kind == list[int] else text
+    with pytest.raises(UserError, match=rf"x is '\[?{text.strip('[]')[:40]}.*; expected a "):
+        grids.coerce(grids.parse_value(text, kind), kind, "x")
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, -(10**30), 10**400, pytest.param(1 << 20000, id="bits")])
+@pytest.mark.parametrize("kind", [int, float, int | None])
+def test_a_number_too_large_for_arrays_and_floats_is_refused(value, kind):
+    with pytest.raises(UserError, match=r"^x is (-?\d+|a whole number of \d+ bits); expected a"):
+        grids.coerce(value, kind, "x")
+    assert grids.coerce(2**53, kind, "x") == 2**53
 
 
 @pytest.mark.parametrize("profile", grids.PROFILES)
