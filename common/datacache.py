@@ -70,7 +70,8 @@ class Entry:
 
 def fetch(root: Path, name: str, split: str, source: Source, fit: Fit) -> Entry:
     """The decoded set from the cache under `root`, decoded now if it is not there or damaged."""
-    folder = root / "data" / f"{_file_name(name)}-{split}-{files_digest(name, split, source, fit)[:16]}"
+    place = f"{_file_name(name)}-{split}-{_digest(_reading(name, split, source, fit))[:8]}"
+    folder = root / "data" / f"{place}-{files_digest(name, split, source, fit)[:16]}"
     entry = _open(folder)
     if entry is None:
         try:
@@ -82,6 +83,9 @@ def fetch(root: Path, name: str, split: str, source: Source, fit: Fit) -> Entry:
         try:
             _build(temporary, name, split, source, fit)
             _move(temporary, folder)
+            for older in folder.parent.glob(f"{place}-*"):  # of the files as they were before
+                if older != folder:
+                    shutil.rmtree(older, ignore_errors=True)
         except OSError as error:  # a full disk, most likely
             raise UserError(f"{name}: decoding into the cache {folder.parent} failed: {error}") from None
         finally:
@@ -107,9 +111,18 @@ def files_digest(name: str, split: str, source: Source, fit: Fit) -> str:
     for path, status in stats:
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
             raise UserError(f"{name}: {path} is no regular file; remove it")
-    parts = [(path, status.st_size, status.st_mtime_ns) for path, status in stats]
-    text = json.dumps([CACHE_FORMAT, name, split, source.version, fit.kind, fit.channels, fit.size, fit.native, parts])
-    return hashlib.sha256(text.encode()).hexdigest()
+    states = [(path, status.st_size, status.st_mtime_ns) for path, status in stats]
+    return _digest([CACHE_FORMAT, source.version, *_reading(name, split, source, fit), states])
+
+
+def _reading(name: str, split: str, source: Source, fit: Fit) -> list:
+    """What is read from where, as what: of two entries that differ in nothing of this the newer replaces the older."""
+    folders = sorted({os.path.dirname(file) for file in source.files})
+    return [name, split, fit.kind, fit.channels, fit.size, fit.native, folders]
+
+
+def _digest(parts: list) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _open(folder: Path) -> Entry | None:

@@ -367,6 +367,20 @@ def test_changed_source_is_decoded_again(tmp_path):
     assert data.load("mnist", "train", tmp_path).fingerprint != first
 
 
+def test_a_changed_source_replaces_what_was_decoded_before(tmp_path, cache):
+    mnist_pair(tmp_path)
+    before = data.load("mnist", "train", tmp_path)
+    data.load("mnist", "test", tmp_path)
+    data.load("mnist", "train", tmp_path, size=8)
+    kept = sorted(path.name for path in cache.glob("data/*"))
+    pixel = before.images[0, 0, 0].copy()
+    mnist_parquet(tmp_path, pixels(20, 28, 28, seed=9), np.arange(20) % 10)
+    data.load("mnist", "train", tmp_path)
+    now = sorted(path.name for path in cache.glob("data/*"))
+    assert len(now) == len(kept) == 3 and len(set(now) & set(kept)) == 2
+    np.testing.assert_array_equal(before.images[0, 0, 0], pixel)  # who still reads it is not disturbed
+
+
 @pytest.mark.parametrize("file", ["images.npy", "labels.npz", "meta.json"])
 @pytest.mark.parametrize("damage", ["cut", "garbage", "gone"])
 def test_damaged_cache_is_rebuilt(tmp_path, cache, file, damage):
