@@ -20,6 +20,7 @@ from pathlib import Path
 
 from common import jobs, paths
 from common.errors import UserError
+from common.replications import reports_root
 
 # Seconds a notebook cell may take: far more than any needs, so that a hanging kernel ends some day.
 TIMEOUT = {"demo": 1800, "reduced": 3 * 86400, "paper": 14 * 86400}
@@ -44,12 +45,12 @@ class Started:
 
 def output(job: jobs.Job) -> Path:
     """The executed notebook; beside it its log and the job file."""
-    return jobs.reports_root() / "runs" / job.profile / f"{job}.ipynb"
+    return reports_root() / "runs" / job.profile / f"{job}.ipynb"
 
 
 def page(job: jobs.Job) -> Path:
     """The page that the stem's last run renders."""
-    return jobs.reports_root() / job.profile / f"{job.paper}.html"
+    return reports_root() / job.profile / f"{job.paper}.html"
 
 
 def settled(job: jobs.Job) -> bool:

@@ -15,12 +15,13 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from common import claims, comparison, comparison_tables, jobs, pages, paths, study, tables, verdict_tables
+from common import claims, comparison, comparison_tables, pages, paths, study, tables, verdict_tables
 from common import overview_contest as contest
 from common import overview_meetings as meetings
 from common.claim_words import caveats, how_tested
 from common.ledger import Findings
 from common.papers import PAPERS, Paper
+from common.replications import reports_root
 from common.store import Store
 
 NOT_YET = "Not measured yet."
@@ -85,7 +86,7 @@ class Account:
 
     def page(self, profile: str) -> Markup:
         """Link to its full page from a page of the profile; only a demo page leads to a demo page."""
-        there = pages.find(jobs.reports_root(), self.paper.page, demo=profile == "demo")
+        there = pages.find(reports_root(), self.paper.page, demo=profile == "demo")
         best = next((page for page in there if page.profile == profile), there[0] if there else None)
         return Markup('<a href="../{}">full page</a>').format(best.link) if best else Markup("no page yet")
 

@@ -18,6 +18,7 @@ from common import cli, jobs, outcomes, paths, running
 from common.errors import UserError
 from common.options import parse_duration
 from common.outcomes import GO_ON, shown
+from common.replications import reports_root
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -100,7 +101,7 @@ def clean() -> int:
     """
     from common import checkpoints
 
-    removed, reports = [], jobs.reports_root()
+    removed, reports = [], reports_root()
     for folder in (reports / "runs", reports / "demo", paths.cache_root() / "data"):
         if folder.is_dir():
             shutil.rmtree(folder)

@@ -20,6 +20,7 @@ from common.claim_words import caveats, how_tested
 from common.errors import UserError
 from common.ledger import Findings, by_chance, findings, ledger, measured
 from common.papers import PAPERS, Paper
+from common.replications import reports_root
 
 __all__ = ["ledger", "measured", "shared", "site", "stylesheet"]
 
@@ -50,9 +51,9 @@ def site(reports: Path | None = None, results: Path | None = None, *, demo: bool
     UserError
         If a file of claims or results is not as it should be, or a page is too large.
     """
-    from common import comparison, jobs
+    from common import comparison
 
-    reports = Path(reports) if reports else jobs.reports_root()
+    reports = Path(reports) if reports else reports_root()
     reports.mkdir(parents=True, exist_ok=True)
     found = [findings(paper, results) for paper in PAPERS]
     claims = ledger(found)

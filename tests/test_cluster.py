@@ -18,8 +18,9 @@ from processes import ENVIRONMENT, cluster_of, lines, measured, until
 
 from common import cluster, jobs, run, study
 from common.errors import UserError
-from common.jobs import Job, Replication
+from common.jobs import Job
 from common.paths import ROOT
+from common.replications import Replication
 
 DASK = pytest.mark.reliability
 

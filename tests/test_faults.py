@@ -17,8 +17,9 @@ from processes import Starter, lines, measured, until
 from test_run import notebook
 
 from common import running, store, study
-from common.jobs import Job, Replication
+from common.jobs import Job
 from common.paths import ROOT
+from common.replications import Replication
 
 AREA = "Processes and disks"
 OPTIONS = {"workers": 1, "offline": True}

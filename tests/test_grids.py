@@ -7,6 +7,7 @@ import pytest
 
 from common import cli, grids, jobs
 from common.errors import UserError
+from common.replications import replications
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_a_number_too_large_for_arrays_and_floats_is_refused(value, kind):
 @pytest.mark.parametrize("with_notebook", [True, False])
 def test_shipped_grids_are_valid(profile, with_notebook):
     """Names, types and the study's own check of every run; no data is read."""
-    for paper in jobs.replications(with_notebook):
+    for paper in replications(with_notebook):
         kinds = jobs.parameter_types(paper)
         for run in grids.expand(profile, paper.stem):
             job = jobs.build(
@@ -159,14 +160,14 @@ def test_shipped_grids_are_valid(profile, with_notebook):
 
 
 def test_shipped_grids_have_no_stray_stems():
-    stems = {paper.stem for with_notebook in (True, False) for paper in jobs.replications(with_notebook)}
+    stems = {paper.stem for with_notebook in (True, False) for paper in replications(with_notebook)}
     for profile, entries in grids.load().items():
         assert set(entries) <= stems, profile
 
 
 def test_sizes_of_the_systematic_study():
     """The numbers of trainings that the comments in grids.yaml state."""
-    paper = next(paper for paper in jobs.replications(False) if paper.stem == "systematic_study")
+    paper = next(paper for paper in replications(False) if paper.stem == "systematic_study")
     sizes = {}
     for profile in ("reduced", "paper"):
         for run in grids.expand(profile, paper.stem):

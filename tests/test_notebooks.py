@@ -7,10 +7,10 @@ import importlib
 import nbformat
 import pytest
 
-from common import jobs
 from common.options import Options
+from common.replications import replications
 
-NOTEBOOKS = [paper for paper in jobs.replications(True) if paper.study]
+NOTEBOOKS = [paper for paper in replications(True) if paper.study]
 
 
 def cells(paper):

@@ -11,6 +11,7 @@ from common import cli, comparison, jobs, overview, paths, plots, running
 from common import overview_contest as contest
 from common import overview_meetings as meetings
 from common.papers import PAPERS
+from common.replications import replications
 from common.statistics import interval
 
 HOOKS = [comparison.hook(paper.stem) for paper in PAPERS]
@@ -304,7 +305,7 @@ def test_links_lead_to_pages_that_exist(empty):
 def test_the_overview_comes_last_and_minds_no_parameter_of_cells(monkeypatch):
     monkeypatch.setattr(jobs, "check_data", lambda study: None)
     monkeypatch.delenv("IMBALANCE_STORE", raising=False)
-    assert [str(paper) for paper in jobs.replications(True)][-1] == "0_overview"
+    assert [str(paper) for paper in replications(True)][-1] == "0_overview"
     for profile in ("demo", "reduced", "paper"):
         last = jobs.plan(profile, cli.parse([profile, "--set", "replicates=2", "--only", "0,2"])[2])[-1]
         assert str(last.paper) == "0_overview" and last.last and last.parameters == {}

@@ -9,7 +9,8 @@ import pytest
 import toy_study
 
 from common import execution, memory, progress, running, study
-from common.jobs import Job, Replication
+from common.jobs import Job
+from common.replications import Replication
 
 GIB = 2**30
 
