@@ -19,7 +19,7 @@ from processes import nobody
 from test_data import pixels, save
 
 import common.studies
-from common import cli, execution, jobs, run
+from common import cli, execution, jobs, replications, run
 from common.cells import _load
 from common.errors import UserError
 from common.papers import Paper
@@ -70,7 +70,7 @@ def toy_study(toys, tmp_path, monkeypatch):
     studies.mkdir()
     shutil.copy(TOY_STUDY, studies / "toy.py")
     monkeypatch.setattr(common.studies, "__path__", [str(studies)])
-    monkeypatch.setattr(jobs, "PAPERS", (*jobs.PAPERS, Paper(0, "toy", "A toy", "", None)))
+    monkeypatch.setattr(replications, "PAPERS", (*replications.PAPERS, Paper(0, "toy", "A toy", "", None)))
     yield toys
     sys.modules.pop("common.studies.toy", None)
 
