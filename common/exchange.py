@@ -95,8 +95,14 @@ def merge(store: Store, source) -> dict[str, Merged]:
     with tempfile.TemporaryDirectory() as folder:
         if source.is_file():
             source = _unpack(source, Path(folder))
-        other = Store(Path(folder) / "empty", committed=source)
-        found = {stem: (other.lower(stem), other.curves(stem)) for stem in other.stems()}
+        other, found = Store(Path(folder) / "empty", committed=source), {}
+        for stem in other.stems():
+            try:
+                found[stem] = (other.lower(stem), other.curves(stem))
+            except UserError as error:  # which takes it for a file of ours
+                raise UserError(
+                    f"merge {stem}.parquet: not readable ({error.__cause__}); expected what export writes; copy it anew"
+                ) from None
         if not found:
             raise UserError(f"merge {source}: holds no <study>.parquet; expected what export wrote")
     for stem, (frame, curves) in found.items():

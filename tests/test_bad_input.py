@@ -439,7 +439,7 @@ def zipped(place, *names):
         "a parquet file that is none",
         lambda p: zipped(p, "a.parquet"),
         "merge HERE/x.zip",
-        "a.parquet: not a readable parquet file",
+        "merge a.parquet: not readable .*copy it anew",
     ),
     ("a parquet file of others", lambda p: parquet(p, a=[1]), "merge HERE/other", "toy.parquet: not a result file"),
     (
