@@ -14,7 +14,7 @@ SYMBOLS = {"rho": "ρ", "mu": "μ"}
 #: How the parts of a verdict's note begin without which it would be read wrongly, such as a claim refuted by networks
 #: that diverged, beside an effect of nothing.
 LIMITS = (
-    "no test defect", "two replicates only", "a reconstruction", "stand-in", "shortened", "diverged in",
+    "no test defect", "two replicates only", "a reconstruction", "a head", "stand-in", "shortened", "diverged in",
     "a level is judged", "undecided at the level", "undecided because",
 )  # fmt: skip
 MINUS = "\N{MINUS SIGN}"

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from common import claims
+from common.claim_words import caveats
 from common.published_numbers import published
 from common.studies import class_specific_extrapolation as paper
 from common.studies.class_specific_extrapolation_claims import closest_pairs, paper_pairs, saving
@@ -149,3 +150,11 @@ def test_defaults_of_a_cell_are_what_the_paper_prints(metric, field):
     numbers = published(paper.STEM)
     (value,) = set(numbers.loc[numbers["metric"] == metric, "comparable"])
     assert getattr(paper.Cell("cifar10", 0), field) == pytest.approx(value)
+
+
+def test_verdicts_say_what_is_not_the_papers_own():
+    settings = pd.DataFrame({"pair": ["Dog-Cat"] * 2, "hidden": [512, 512]})
+    assert paper.remarks(settings) == ["a reconstruction where the paper is silent", "a head 512 wide, not 4,096"]
+    assert paper.remarks(settings.assign(hidden=4096)) == ["a reconstruction where the paper is silent"]
+    limits, _ = caveats("; ".join([*paper.remarks(settings), "on 1 setting"]))
+    assert limits == "a reconstruction where the paper is silent; a head 512 wide, not 4,096"

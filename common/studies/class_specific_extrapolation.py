@@ -29,6 +29,7 @@ from common.studies.class_specific_extrapolation_protocol import (  # noqa: F401
 from common.studies.class_specific_extrapolation_selection import (  # noqa: F401 - what counts
     judged,
     main_rows,
+    remarks,
     selected,
     summary,
 )

@@ -9,7 +9,7 @@ from common.statistics import interval
 from common.studies import class_specific_extrapolation as study
 from common.studies import class_specific_extrapolation_figures as show
 from common.studies.class_specific_extrapolation_deviations import parameters_of
-from common.studies.class_specific_extrapolation_protocol import ADJUSTED, METHODS
+from common.studies.class_specific_extrapolation_protocol import ADJUSTED, METHODS, WIDE
 from common.studies.class_specific_extrapolation_selection import main_rows
 
 RESULTS = ("overlapped", "overlapped_pairs", "cost_saved")
@@ -19,7 +19,6 @@ MEASURES = {"pr_auc": "PR-AUC of the rare class of a pair", "minor_recall": "rec
 SITUATION = "retrain the last layers of a VGG-19 and may add synthetic features of rare classes"
 FIGURE = "PR-AUC of every arm minus that without extrapolation, by pair."
 MATTER = ("width of the fully connected layers", "what is trained on synthetic samples", "no extrapolation")
-WIDE = 4096  # of VGG's own fully connected layers
 
 
 def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from common.studies.class_specific_extrapolation_backbone import Backbone
 
 #: Iterations of extrapolation in the paper ('Iter').
 FULL_ITERATIONS = {"cifar10": 19}
+WIDE = 4096  # of VGG's own fully connected layers
 
 #: Sampler to the name of its method.
 METHODS = {

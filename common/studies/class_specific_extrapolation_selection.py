@@ -8,7 +8,7 @@ import pandas as pd
 
 from common.matching import at_defaults
 from common.names import named
-from common.studies.class_specific_extrapolation_protocol import Cell
+from common.studies.class_specific_extrapolation_protocol import WIDE, Cell
 
 #: Fields in which runs of the paper's own setting may differ; the width of the head is not stated, and figures and
 #: verdicts never mix two.
@@ -21,6 +21,15 @@ USUAL = {field.name: field.default for field in dataclasses.fields(Cell) if fiel
 def selected(frame: pd.DataFrame) -> pd.DataFrame:
     """Of measured rows, those of the paper's own setting; any other is an experiment of its own."""
     return frame[at_defaults(frame, USUAL)]
+
+
+def remarks(settings: pd.DataFrame) -> list[str]:
+    """What a verdict on these settings (`claims`) has to say: what is not stated by the paper, or not as it has it."""
+    widths = sorted(set(settings.get("hidden", ())) - {WIDE})
+    return [
+        "a reconstruction where the paper is silent",
+        *(f"a head {width:,.0f} wide, not {WIDE:,}" for width in widths),
+    ]
 
 
 def judged(frame: pd.DataFrame) -> pd.DataFrame:
