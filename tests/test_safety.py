@@ -225,7 +225,7 @@ def test_a_link_in_a_zip_is_no_link(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr(link, str(tmp_path / "secret.parquet"))
     store = Store(tmp_path / "store", tmp_path / "none")
-    assert "not a readable parquet file" in message(exchange.merge, store, tmp_path / "x.zip")
+    assert "toy.parquet: not readable" in message(exchange.merge, store, tmp_path / "x.zip")
     assert not store.keys("toy")
 
 
