@@ -188,7 +188,7 @@ def _compared(claim: Claim, rows: pd.DataFrame, notes: list[str]) -> tuple[pd.Da
         apart = {*claim.of, *claim.against, *claim.unmatched, *matching.ARM}
         cells, alone = matching.pair(*arms, apart)
         if cells.empty:
-            differ = [name for name in matching.design(arms[0]) if name not in apart and _apart(arms, name)]
+            differ = matching.disjoint(*arms, apart)
             which = f"; they differ in {', '.join(differ)}" if differ else ""
             raise NoData(f"no pairs: the arms share no cell ({len(alone)} results without a partner{which})")
     else:
@@ -201,11 +201,6 @@ def _compared(claim: Claim, rows: pd.DataFrame, notes: list[str]) -> tuple[pd.Da
         which = f" of {matching.describe(filters)}" if filters else ""
         notes += [f"{diverged} diverged{which} left out"] if diverged else []
     return coverage.at(cells, schedule), len(coverage.at(alone, schedule)), schedule
-
-
-def _apart(arms: list[pd.DataFrame], column: str) -> bool:
-    """Whether two arms have no value of a column in common."""
-    return column not in arms[1] or not arms[0][column].isin(arms[1][column]).any()
 
 
 def _block(claim: Claim, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, str]:

@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import closing, contextmanager
@@ -156,9 +157,7 @@ class _Tally:
     """What is known of a job while its cells run."""
 
     missing: int
-    new: int = 0
-    diverged: int = 0
-    not_applied: int = 0
+    ended: Counter = field(default_factory=Counter)  # by status
     failed: bool = False
     started: float = field(default_factory=time.monotonic)
 
@@ -257,7 +256,7 @@ def _ended(ending, tallies: dict) -> Iterator[None]:
         except (CancelledError, CommClosedError):
             print(f"the scheduler is gone; finished cells are kept, {GO_ON}", file=sys.stderr)
             for other in tallies.values():
-                other.failed |= other.new < other.missing
+                other.failed |= other.ended.total() < other.missing
             return
         except UserError as error:
             tally.failed = True
@@ -267,9 +266,7 @@ def _ended(ending, tallies: dict) -> Iterator[None]:
             traceback.print_exc()
         else:
             for status in found:
-                tally.new += 1
-                tally.not_applied += status == "failed"
-                tally.diverged += status not in ("ok", "failed")
+                tally.ended[status] += 1
                 yield
 
 
@@ -277,11 +274,10 @@ def _outcome(job: jobs.Job, tally: _Tally) -> Outcome:
     from common.study import Summary
 
     seconds = time.monotonic() - tally.started
-    left = tally.missing - tally.new
     if job.study:
         total = len(job.study.keys)
-        counts = (total, total - tally.missing, tally.new, tally.diverged, left, seconds, tally.not_applied)
-        print(f"{job}: {Summary(*counts)}")
+        print(f"{job}: {Summary(total, total - tally.missing, tally.ended, seconds)}")
+    left = tally.missing - tally.ended.total()
     return Outcome(job, FAILED, seconds) if tally.failed else outcomes.of(job, left, seconds)
 
 

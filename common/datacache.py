@@ -70,7 +70,9 @@ class Entry:
 
 def fetch(root: Path, name: str, split: str, source: Source, fit: Fit) -> Entry:
     """The decoded set from the cache under `root`, decoded now if it is not there or damaged."""
-    place = f"{_file_name(name)}-{split}-{_digest(_reading(name, split, source, fit))[:8]}"
+    # Of two entries of the same place, read as the same, the newer replaces the older.
+    folders = sorted({os.path.dirname(file) for file in source.files})
+    place = f"{_file_name(name)}-{split}-{_digest([*_reading(name, split, fit), folders])[:8]}"
     folder = root / "data" / f"{place}-{files_digest(name, split, source, fit)[:16]}"
     entry = _open(folder)
     if entry is None:
@@ -112,13 +114,12 @@ def files_digest(name: str, split: str, source: Source, fit: Fit) -> str:
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
             raise UserError(f"{name}: {path} is no regular file; remove it")
     states = [(path, status.st_size, status.st_mtime_ns) for path, status in stats]
-    return _digest([CACHE_FORMAT, source.version, *_reading(name, split, source, fit), states])
+    return _digest([CACHE_FORMAT, source.version, *_reading(name, split, fit), states])
 
 
-def _reading(name: str, split: str, source: Source, fit: Fit) -> list:
-    """What is read from where, as what: of two entries that differ in nothing of this the newer replaces the older."""
-    folders = sorted({os.path.dirname(file) for file in source.files})
-    return [name, split, fit.kind, fit.channels, fit.size, fit.native, folders]
+def _reading(name: str, split: str, fit: Fit) -> list:
+    """What is read, and how it is fitted."""
+    return [name, split, fit.kind, fit.channels, fit.size, fit.native]
 
 
 def _digest(parts: list) -> str:

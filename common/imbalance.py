@@ -68,6 +68,13 @@ def class_order(n_classes: int, seed: int | None = None) -> np.ndarray:
     return np.arange(n_classes) if seed is None else np.random.default_rng(seed).permutation(n_classes)
 
 
+def check_reach(rho: float, largest: int, limit: str = "") -> None:
+    """Raise `UserError` if `rho` is below 1 or leaves the rarest class no image; `limit` says why it is no larger."""
+    _check_ratio("rho", rho)
+    if largest / rho < 1 - 1e-9:
+        raise UserError(f"rho {rho:g}: with {largest} images in the largest class it is at most {largest}{limit}")
+
+
 def step_counts(n_classes: int, largest: int, rho: float, minority) -> np.ndarray:
     """Step imbalance: majority classes keep `largest` images, minority classes `largest / rho` (Buda et al., eq. 1-2).
 
@@ -76,9 +83,7 @@ def step_counts(n_classes: int, largest: int, rho: float, minority) -> np.ndarra
     UserError
         If `rho` is below 1 or a minority class would keep less than one image.
     """
-    _check_ratio("rho", rho)
-    if largest / rho < 1 - 1e-9:
-        raise UserError(f"rho {rho:g}: with {largest} images in the largest class it is at most {largest}")
+    check_reach(rho, largest)
     counts = np.full(n_classes, largest, dtype=np.int64)
     counts[np.asarray(minority, dtype=np.int64)] = _at_least_one(largest / rho)
     return counts
@@ -89,9 +94,7 @@ def linear_counts(n_classes: int, largest: int, rho: float, order=None) -> np.nd
 
     `order` lists the labels from the rarest up; None is ascending labels.
     """
-    _check_ratio("rho", rho)
-    if largest / rho < 1 - 1e-9:
-        raise UserError(f"rho {rho:g}: with {largest} images in the largest class it is at most {largest}")
+    check_reach(rho, largest)
     counts = np.empty(n_classes, dtype=np.int64)
     counts[class_order(n_classes) if order is None else np.asarray(order)] = _at_least_one(
         np.linspace(largest / rho, largest, n_classes)

@@ -32,27 +32,42 @@ class Findings:
         What was measured, in the words of the study; "" where nothing was.
     claims : DataFrame
         Its claims with their verdicts, `COLUMNS`, in the order of the claims file.
-    uncounted : str
-        What the times of its trainings leave out, such as backbones that they share; "" for nothing.
+    cost : str
+        What its trainings took (`cost`).
     """
 
     paper: Paper
     frame: pd.DataFrame
     summary: str
     claims: pd.DataFrame
-    uncounted: str = ""
+    cost: str
 
-    @property
-    def cost(self) -> str:
-        """What the trainings of `frame` took, summed, and on what; "" where nothing was measured."""
-        if self.frame.empty:
-            return ""
-        cells = self.frame.drop_duplicates("key")
-        hours = cells.groupby("device", sort=False)["train_seconds"].sum() / 3600
-        # A training has one thread on a processor, named with its cores (`provenance.device_name`), a share of a GPU.
-        units = {device: "core hours" if device.endswith("cores") else "GPU hours" for device in hours.index}
-        spent = "; ".join(f"{time:.1f} {units[device]} of training on {device}" for device, time in hours.items())
-        return spent + f", without {self.uncounted}" * bool(self.uncounted)
+
+def cost(frame: pd.DataFrame, module) -> str:
+    """What the trainings of a study's `frame` took, summed, and on what; "" where nothing was measured."""
+    if frame.empty:
+        return ""
+    cells = frame.drop_duplicates("key")
+    hours = cells.groupby("device", sort=False)["train_seconds"].sum() / 3600
+    # A training has one thread on a processor, named with its cores (`provenance.device_name`), a share of a GPU.
+    units = {device: "core hours" if device.endswith("cores") else "GPU hours" for device in hours.index}
+    spent = "; ".join(f"{time:.1f} {units[device]} of training on {device}" for device, time in hours.items())
+    return spent + (f", without {module.UNCOUNTED}" if hasattr(module, "UNCOUNTED") else "")
+
+
+def summary(frame: pd.DataFrame, module) -> str:
+    """What was measured, in the words of the study; "" where nothing was.
+
+    Raises
+    ------
+    UserError
+        If the study has no function that says it.
+    """
+    if frame.empty:
+        return ""
+    if not hasattr(module, "summary"):
+        raise UserError(f"{module.__name__}: no function summary; add one that says in a sentence what was measured")
+    return module.summary(frame)
 
 
 def findings(paper: Paper, results: Path | None = None) -> Findings:
@@ -72,10 +87,7 @@ def findings(paper: Paper, results: Path | None = None) -> Findings:
     results = Path(results) if results else paths.RESULTS
     frame = measured(paper, results)
     module = _study(paper, results)
-    if len(frame) and not hasattr(module, "summary"):
-        raise UserError(f"{module.__name__}: no function summary; add one that says in a sentence what was measured")
-    summary = module.summary(frame) if len(frame) else ""
-    return Findings(paper, frame, summary, _judged(paper, frame, module), getattr(module, "UNCOUNTED", ""))
+    return Findings(paper, frame, summary(frame, module), _judged(paper, frame, module), cost(frame, module))
 
 
 def ledger(found: list[Findings]) -> pd.DataFrame:

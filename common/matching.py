@@ -176,6 +176,12 @@ def pair(of: pd.DataFrame, against: pd.DataFrame, apart: Iterable[str]) -> tuple
     return pairs.drop(columns=other), alone
 
 
+def disjoint(of: pd.DataFrame, against: pd.DataFrame, apart: Iterable[str]) -> list[str]:
+    """Design columns, but those in `apart`, of which two arms have no value in common, so that `pair` finds nothing."""
+    common = [column for column in design(of) if column not in apart]
+    return [column for column in common if column not in against or not of[column].isin(against[column]).any()]
+
+
 def at_defaults(frame: pd.DataFrame, defaults: Mapping[str, object]) -> pd.Series:
     """Whether each row has these values, bool by row."""
     return (frame[list(defaults)] == list(defaults.values())).all(axis=1)

@@ -41,7 +41,7 @@ class Options:
             raise UserError(f"workers {self.workers}: expected 0 (one per core) or a positive number")
         self.seconds()
         store = self.store_path()
-        if not next(path for path in (store, *store.parents) if path.exists()).is_dir():
+        if not paths.standing(store).is_dir():
             raise UserError(f"store {str(store)!r}: no folder, and none can be made there; expected a folder")
 
     def seconds(self) -> float:

@@ -15,11 +15,10 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from common import claims, comparison, comparison_tables, pages, paths, study, tables, verdict_tables
+from common import claims, comparison, comparison_tables, ledger, pages, paths, study, tables, verdict_tables
 from common import overview_contest as contest
 from common import overview_meetings as meetings
 from common.claim_words import caveats, how_tested
-from common.ledger import Findings
 from common.papers import PAPERS, Paper
 from common.replications import reports_root
 from common.store import Store
@@ -62,13 +61,12 @@ class Account:
     @property
     def summary(self) -> str:
         """What was measured, in the words of the study."""
-        return self.module.summary(self.frame) if self else NOT_YET
+        return ledger.summary(self.frame, self.module) or NOT_YET
 
     @property
     def cost(self) -> str:
         """Hours of training, and on what."""
-        uncounted = getattr(self.module, "UNCOUNTED", "")
-        return Findings(self.paper, self.frame, self.summary, self.verdicts, uncounted).cost
+        return ledger.cost(self.frame, self.module)
 
     @cached_property
     def scores(self) -> pd.DataFrame:

@@ -31,9 +31,14 @@ def store_root(argument=None) -> Path:
     return _resolve(argument, "IMBALANCE_STORE", ".store")
 
 
+def standing(path: Path) -> Path:
+    """The path, or the nearest above it that exists."""
+    return next(one for one in (path, *path.parents) if os.path.lexists(one))
+
+
 def writable(folder: Path) -> bool:
     """Whether files can be made in a folder, or the folder itself where it is not there yet."""
-    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    there = standing(folder)
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 

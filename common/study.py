@@ -30,19 +30,36 @@ FIRST = 16  # cells of a GPU's first group under a time budget
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts of an execution: cells asked for, found done, run now, of those diverged, and left for a later start.
+    """Counts of an execution: cells asked for, found done, and run now by status (`ended`).
 
-    `failed` are those run now whose method could not be applied to their data, for the first of them for this `reason`.
+    `reason` is why the method of the first that failed could not be applied.
     """
 
     cells: int
     done: int
-    new: int
-    diverged: int
-    left: int
+    ended: Counter
     seconds: float
-    failed: int = 0
     reason: str = ""
+
+    @property
+    def new(self) -> int:
+        """Cells run now."""
+        return self.ended.total()
+
+    @property
+    def failed(self) -> int:
+        """Of those, cells whose method could not be applied to their data."""
+        return self.ended["failed"]
+
+    @property
+    def diverged(self) -> int:
+        """Of those, cells that were trained to no end."""
+        return self.new - self.ended["ok"] - self.failed
+
+    @property
+    def left(self) -> int:
+        """Cells for a later start."""
+        return self.cells - self.done - self.new
 
     def __str__(self) -> str:
         text = f"{self.cells} cells: {self.done} already done, {self.new} run in {self.seconds:.0f} s"
@@ -172,10 +189,8 @@ class Run:
             ended[result.status] += 1
             if result.status == "failed":
                 reason = reason or result.columns.get("reason", "")
-        seconds, new, total = time.monotonic() - started, ended.total(), len(self.keys)
-        failed = ended["failed"]
-        diverged = new - ended["ok"] - failed
-        return Summary(total, total - len(missing), new, diverged, len(missing) - new, seconds, failed, reason)
+        seconds, total = time.monotonic() - started, len(self.keys)
+        return Summary(total, total - len(missing), ended, seconds, reason)
 
     def _results(self, cells: list[Cell], deadline: float, names: Mapping[Cell, str]) -> Iterator[Result]:
         def still_missing(cell: Cell) -> bool:

@@ -96,8 +96,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     )
     path = tmp_path / "go.py"
     path.write_text(script)
-    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
-    process = subprocess.Popen([sys.executable, str(path)], env=environment)
+    process = subprocess.Popen([sys.executable, str(path)], env=ENVIRONMENT)
     deadline = time.monotonic() + 60
     while len(numbers_run(log)) < 3 and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -191,8 +190,7 @@ def test_a_killed_run_resumes_and_ends_as_an_uninterrupted_one(tmp_path):
         f"study.Run(toy_study, {parameters!r}, {{'store': {str(tmp_path / 'store')!r}, 'workers': 1}},"
         f" committed={str(tmp_path / 'committed')!r}).execute()"
     )
-    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
-    process = subprocess.Popen([sys.executable, "-c", script], env=environment)
+    process = subprocess.Popen([sys.executable, "-c", script], env=ENVIRONMENT)
     deadline = time.monotonic() + 60
     while len(numbers_run(log)) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)

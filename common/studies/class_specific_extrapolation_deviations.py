@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.studies.class_specific_extrapolation_protocol import ARMS, METHODS, Cell, Parameters
+from common.studies.class_specific_extrapolation_protocol import ARMS, METHODS, WIDE, Cell, Parameters
 
 
 def deviations(parameters: Parameters) -> list[dict]:
@@ -21,9 +21,9 @@ def deviations(parameters: Parameters) -> list[dict]:
             rows.append((name.replace("_", " "), value, getattr(p, name), "asked for"))
     if p.width != 64:
         rows.append(("channels of VGG", "from 64 to 512", f"from {p.width} to {8 * p.width}", "cost"))
-    if p.hidden != 4096:
-        why = "a training step of the head costs a hundredth; the paper profile has 4096"
-        rows.append(("width of the fully connected layers", "4096 (VGG)", p.hidden, why))
+    if p.hidden != WIDE:
+        why = f"a training step of the head costs a hundredth; the paper profile has {WIDE}"
+        rows.append(("width of the fully connected layers", f"{WIDE} (VGG)", p.hidden, why))
     if p.batch_norm:
         why = "without it and without pre-training VGG-19 hardly trains in 10 epochs; the paper names neither"
         rows.append(("batch normalisation", "none in VGG", "after each convolution", why))

@@ -9,8 +9,8 @@ from common.statistics import interval
 from common.studies import class_specific_extrapolation as study
 from common.studies import class_specific_extrapolation_figures as show
 from common.studies.class_specific_extrapolation_deviations import parameters_of
-from common.studies.class_specific_extrapolation_protocol import ADJUSTED, METHODS, WIDE
-from common.studies.class_specific_extrapolation_selection import main_rows
+from common.studies.class_specific_extrapolation_protocol import ADJUSTED, METHODS
+from common.studies.class_specific_extrapolation_selection import main_rows, narrower
 
 RESULTS = ("overlapped", "overlapped_pairs", "cost_saved")
 UNPAIRED = "Its curves (figures 1 and 2) have no printed numbers."
@@ -50,8 +50,7 @@ def _how(rows: pd.DataFrame) -> dict:
 def _departures(rows: pd.DataFrame) -> list[str]:
     """What keeps levels from being compared with the paper's."""
     words = ["shortened schedule"] if rows["iterations"].min() < study.FULL_ITERATIONS["cifar10"] else []
-    hidden = rows["hidden"].iloc[0]
-    return words + ([f"head {hidden:,} wide, not {WIDE:,}"] if hidden != WIDE else [])
+    return words + list(filter(None, [narrower(rows["hidden"].iloc[0])]))
 
 
 def contest(frame: pd.DataFrame) -> pd.DataFrame:

@@ -25,11 +25,13 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
 
 def remarks(settings: pd.DataFrame) -> list[str]:
     """What a verdict on these settings (`claims`) has to say: what is not stated by the paper, or not as it has it."""
-    widths = sorted(set(settings.get("hidden", ())) - {WIDE})
-    return [
-        "a reconstruction where the paper is silent",
-        *(f"a head {width:,.0f} wide, not {WIDE:,}" for width in widths),
-    ]
+    widths = sorted(set(settings.get("hidden", ())))
+    return ["a reconstruction where the paper is silent", *(f"a {text}" for text in map(narrower, widths) if text)]
+
+
+def narrower(width: float) -> str:
+    """How a head differs from VGG's own: ``head 512 wide, not 4,096``; "" if it does not."""
+    return f"head {width:,.0f} wide, not {WIDE:,}" if width != WIDE else ""
 
 
 def judged(frame: pd.DataFrame) -> pd.DataFrame:

@@ -267,10 +267,7 @@ def check(cells: list[Cell], context: Context) -> None:
             )
         if cell.network == "allcnn" and height != 32:
             raise UserError(f"{cell.dataset}: images of {height} x {width}; allcnn takes 32 x 32 (image_size 32)")
-        largest = largest_count(cell, train.counts)
-        if cell.rho > largest:  # as `imbalance` says it, with the class that is to blame
-            raise UserError(f"rho {cell.rho:g}: with {largest} images in the largest class it is at most {largest}"
-                            f"{limited(cell, train)}")  # fmt: skip
+        imbalance.check_reach(cell.rho, largest_count(cell, train.counts), limited(cell, train))
         counts = class_counts(cell, train.labels, len(train.classes))
         imbalance.subsample(train.labels, counts, 0, train.classes)
 
