@@ -12,14 +12,13 @@ from __future__ import annotations
 import difflib
 import itertools
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from common import embedded, layouts, paths, sources, splitting
+from common import layouts, paths, sources, splitting
+from common.catalogue import EMBEDDED, SETS, names
 from common.datacache import Rows, Source, fetch, files_digest
 from common.decoding import Fit, Row
 from common.errors import UserError
@@ -73,80 +72,6 @@ class Images:
     def counts(self) -> np.ndarray:
         """Images per class, int64, in the order of `classes`."""
         return np.bincount(self.labels, minlength=len(self.classes))
-
-
-_CIFAR100 = """
-apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
-castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
-elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
-man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
-pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
-skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
-tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
-"""
-
-
-@dataclass(frozen=True)
-class _Set:
-    """What is known of a set before looking at its files.
-
-    `classes` are the official names (space separated; empty: those of the source), `layout` its official layout,
-    `pool` the share that becomes the training split where only one part of the set is there (0: that is an error),
-    `grouping` tells from original file names which images belong together.
-    """
-
-    fit: Fit
-    classes: str = ""
-    pool: float = 0.0
-    layout: Callable[[Path], dict[str, Source]] | None = None
-    home: str = ""
-    grouping: Callable[[list[str]], list[str]] | None = None
-
-    @property
-    def names(self) -> tuple[str, ...] | None:
-        return tuple(self.classes.split()) or None
-
-
-_EMBEDDED = {
-    "digits": (embedded.find_digits, Fit("exact", 1, native=(28, 28)), 0.75),
-    "shapes": (embedded.find_shapes, Fit("exact", 3, native=(32, 32)), 0.0),
-    "textures": (embedded.find_textures, Fit("exact", 1, native=(64, 64)), 0.0),
-}
-
-_SETS = {
-    "mnist": _Set(Fit("exact", 1, native=(28, 28)), "0 1 2 3 4 5 6 7 8 9"),
-    "cifar10": _Set(Fit("exact", 3, native=(32, 32)), "airplane automobile bird cat deer dog frog horse ship truck"),
-    "cifar100": _Set(Fit("exact", 3, native=(32, 32)), _CIFAR100),
-    "stl10": _Set(Fit("exact", 3, native=(96, 96)), "airplane bird car cat deer dog horse monkey ship truck"),
-    "tiny_imagenet": _Set(
-        Fit("exact", 3, native=(64, 64)), layout=layouts.find_tiny_imagenet, home="cs231n.stanford.edu"
-    ),
-    "imagenet": _Set(Fit("crop", 3, size=64), layout=layouts.find_imagenet, home="image-net.org"),
-    "mura": _Set(
-        Fit("pad", 1, size=224), "normal abnormal", layout=layouts.find_mura, home="stanfordmlgroup.github.io"
-    ),
-    "magnetic_tile": _Set(
-        Fit("pad", 1, size=256),
-        "Free Blowhole Break Crack Fray Uneven",
-        pool=0.5,
-        home="github.com/abin24/Magnetic-tile-defect-datasets.",
-        grouping=splitting.tiles,
-    ),
-} | {
-    f"dagm_class{i}": _Set(
-        Fit("pad", 1, size=256),
-        "ok defect",
-        pool=0.5,
-        layout=partial(layouts.find_dagm, number=i),
-        home="conferences.mpi-inf.mpg.de/dagm/2007",
-    )
-    for i in range(1, 11)
-}
-
-
-def names() -> tuple[str, ...]:
-    """Every name `load` knows, embedded sets first."""
-    return (*_EMBEDDED, *_SETS)
 
 
 def load(
@@ -215,7 +140,7 @@ def load(
         entry.labels,
         entry.classes,
         entry.fingerprint,
-        shown in _EMBEDDED,
+        shown in EMBEDDED,
         entry.masks,
         entry.groups,
     )
@@ -235,11 +160,11 @@ def state(name: str, root: str | os.PathLike | None = None) -> str:
 
 def _find(name: str, root: Path, offline: bool) -> tuple[dict[str, Source], Fit, float, str]:
     """The sources of a set, how its images are fitted, the share of its training split, and the name to show."""
-    if name in _EMBEDDED:
-        find, fit, pool = _EMBEDDED[name]
+    if name in EMBEDDED:
+        find, fit, pool = EMBEDDED[name]
         return find(), fit, pool, name
-    if name in _SETS:
-        return _find_known(name, root, offline), _SETS[name].fit, _SETS[name].pool, name
+    if name in SETS:
+        return _find_known(name, root, offline), SETS[name].fit, SETS[name].pool, name
     if name.startswith("folder:") or os.path.isdir(name):
         if not name.removeprefix("folder:").strip():  # the path "" would be the current folder
             raise UserError(f"data set {name!r}: no path after folder:; expected folder:PATH, one subfolder per class")
@@ -251,7 +176,7 @@ def _find(name: str, root: Path, offline: bool) -> tuple[dict[str, Source], Fit,
 
 
 def _find_known(name: str, root: Path, offline: bool) -> dict[str, Source]:
-    known = _SETS[name]
+    known = SETS[name]
     found = sources.find_parquet(root / name, known.names, known.grouping)
     if "all" in found and not known.pool:
         raise UserError(
@@ -268,11 +193,11 @@ def _find_known(name: str, root: Path, offline: bool) -> dict[str, Source]:
 
 def _missing(name: str, root: Path) -> str:
     """What was looked for, where, and the ways to get it."""
-    looked, get = f"{root / name}/{{train,test}}-*.parquet", f"get it from {_SETS[name].home} and unpack it there"
+    looked, get = f"{root / name}/{{train,test}}-*.parquet", f"get it from {SETS[name].home} and unpack it there"
     if name in sources.TORCHVISION:
         looked += f" and torchvision's {root / sources.TORCHVISION[name][1]}"
         get = "let torchvision download it (without --offline)"
-    elif _SETS[name].layout:
+    elif SETS[name].layout:
         looked += f" and its published layout under {root}"
     return (
         f"{name}: not found; looked for {looked}. Copy the set's parquet files to {root / name}, or {get}, "

@@ -10,7 +10,8 @@ from torch import nn
 
 from common.augmentation import centred
 from common.errors import UserError
-from common.training import Resident, Settings
+from common.members import Settings
+from common.resident import Resident
 
 SHARE = 0.8  # of what is free: workspaces of convolutions and fragments take the rest
 SETTING = "IMBALANCE_GROUP"  # overrides what is computed here
@@ -26,7 +27,7 @@ def group_size(network: nn.Module, data: Resident, settings: Settings) -> int:
         One of them.
     data : Resident
         What they are trained on; it is on the device already.
-    settings : training.Settings
+    settings : members.Settings
 
     Raises
     ------

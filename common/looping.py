@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from common import dropout
+from common.members import Fitted, Member, Settings, batch_loss, initialise
 from common.optimisers import of
-from common.training import Feed, Fitted, Member, Resident, Settings, batch_loss, initialise, loss_points
+from common.resident import Resident
+from common.schedules import Feed, loss_points
 
 
 def fit_alone(build, data: Resident, member: Member, k: int, settings: Settings) -> Fitted:

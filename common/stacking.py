@@ -18,8 +18,10 @@ from common import dropout
 from common.checkpoints import Checkpoint
 from common.errors import UserError
 from common.footprint import group_size
+from common.members import Fitted, Member, Settings, batch_loss, initialise
 from common.optimisers import direction
-from common.training import Feed, Fitted, Member, Resident, Settings, batch_loss, initialise, loss_points
+from common.resident import Resident
+from common.schedules import Feed, loss_points
 
 PARTS = ("free", "buffers", "memory")
 
