@@ -101,12 +101,13 @@ def clean() -> int:
     """
     from common import checkpoints
 
-    removed, reports = [], reports_root()
-    for folder in (reports / "runs", reports / "demo", paths.cache_root() / "data"):
-        if folder.is_dir():
-            shutil.rmtree(folder)
-            removed.append(shown(folder))
-    if shown(reports / "demo") in removed and (reports / "index.html").is_file():
+    reports = reports_root()
+    demo = reports / "demo"
+    folders = [folder for folder in (reports / "runs", demo, paths.cache_root() / "data") if folder.is_dir()]
+    for folder in folders:
+        shutil.rmtree(folder)
+    removed = [shown(folder) for folder in folders]
+    if demo in folders and (reports / "index.html").is_file():
         from common import site
 
         site.site(demo=False)  # its links to the pages that are gone
