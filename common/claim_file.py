@@ -33,7 +33,8 @@ class Claim:
         Short name, the claim in our words, its place in the paper.
     test : str
         One of `TESTS`, or ``claim_<name>``: a function of the study module that takes the claim and the tidied rows
-        (of `on`, `metric` and one schedule) and returns one effect per replicate, judged as a difference.
+        (of `on`, `of`, `metric` and one schedule; pairs where there is an `against`) and returns one effect per
+        replicate, judged as a difference.
     quantity : str
         What such a function returns, in words that stand before its bound: ``share of settings below the baseline``.
     metric : str

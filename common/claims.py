@@ -43,10 +43,10 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
         Result frame (docs/architecture.md); may be empty.
     study_module : module or None
         Where ``claim_<name>`` functions are, and optionally NOT_DESIGN: columns the study adds that only record,
-        Cell, for the defaults of fields that older results lack, ``remarks``: what a verdict on these settings has to
-        say, such as a shortened schedule that is not counted in iterations, ``caveats``: what it has to say of the
-        judged results of the claim's own arm, given the claim's metric and their rows of all metrics, ``levels``: why
-        none is compared on them, and ``unjudged``: why results that `judged` leaves out are not judged.
+        ``judged``: the rows that claims are judged on, ``unjudged``: why the others are not, ``remarks``: what a
+        verdict on these settings has to say, such as a shortened schedule that is not counted in iterations,
+        ``caveats``: what it has to say of the judged results of the claim's own arm, given the claim's metric and their
+        rows of all metrics, and ``levels``: why none is compared on them.
     full_iterations : dict or None
         Iterations of the paper's schedule by data set; None: the module's FULL_ITERATIONS.
 
@@ -59,7 +59,7 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
     Raises
     ------
     UserError
-        If the frame lacks a column that every result has, a cell was measured twice, or a function is missing.
+        If the frame lacks metric, replicate or value, a cell was measured twice, or a function is missing.
     """
     full = getattr(study_module, "FULL_ITERATIONS", {}) if full_iterations is None else full_iterations
     unjudged = ""

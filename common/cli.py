@@ -57,10 +57,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--scheduler", metavar="ADDRESS", help="run the cells on this Dask cluster; local: one here")
     p.add_argument("--time-budget", default="", metavar="90m", help="for all runs of this start together")
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a notebook parameter (repeat)")
-    p.add_argument("--no-notebook", action="store_true", help="run the cells in this process; no pages")
+    p.add_argument("--no-notebook", action="store_true", help="run the cells without Jupyter; no pages")
     p.add_argument("--refresh", action="store_true", help="run finished cells again")
     p.add_argument("--dry-run", action="store_true", help="say which cells would run and why; start nothing")
-    p.add_argument("--offline", action="store_true", help="never download data")
+    p.add_argument("--offline", action="store_true", help="never download data or weights")
     p.add_argument("--version", action="store_true", help="print the version")
     return p
 

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from common import paths
+from common.ledger import measured
 from common.look import PALETTE, RC, Chart
 from common.papers import PAPERS, Paper
 from common.published_numbers import published
@@ -49,10 +50,8 @@ def table(results: Path | None = None) -> pd.DataFrame:
         prints no bound), profile (such as "reduced, shortened schedule"), stand_in, full, unit (of `printed`), note and
         is_result. Percentages are in 0..1, except in `printed`. Numbers without ours: NaN, n 0.
     """
-    from common import site
-
     results = results or paths.RESULTS
-    return together({paper.stem: site.measured(paper, results) for paper in PAPERS})
+    return together({paper.stem: measured(paper, results) for paper in PAPERS})
 
 
 def together(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:

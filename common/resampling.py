@@ -29,7 +29,7 @@ def target_counts(counts, sampler: str, to_rho: float = 1.0) -> dict[int, int]:
     if sampler == "undersampling":
         ceiling = max(round(counts[present].min() * to_rho), 1)
         return {int(c): int(min(counts[c], ceiling)) for c in present}
-    raise UserError(f"sampler {sampler!r}: expected one of {', '.join(SAMPLERS)}")
+    raise UserError(f"sampler {sampler!r}: expected {' or '.join(SAMPLERS[1:])}")
 
 
 def index_plan(labels, sampler: str, seed: int, to_rho: float = 1.0) -> np.ndarray:

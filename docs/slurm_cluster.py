@@ -68,7 +68,8 @@ def main(argv: list[str] | None = None) -> int:
             print(made.job_script())
             return 0
         made.scale(jobs=asked.jobs)
-        print(f"./run_all.sh paper --scheduler {made.scheduler_address} --store DIR --data DIR", flush=True)
+        device = " --device cuda" if asked.gpu else ""
+        print(f"./run_all.sh paper --scheduler {made.scheduler_address}{device} --store DIR --data DIR", flush=True)
         try:
             signal.pause()
         except KeyboardInterrupt:

@@ -13,8 +13,6 @@ from common.errors import UserError
 from common.seeds import seed
 
 STEM = "toy"
-PAPER = 0
-TITLE = "A toy"
 VERSION = 1
 
 

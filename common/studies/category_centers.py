@@ -33,8 +33,6 @@ from common.studies.category_centers_selection import (  # noqa: F401 - what cou
 )
 
 STEM = "category_centers"
-PAPER = 1
-TITLE = "Image Classification with Category Centers in Class Imbalance Situation"
 VERSION = 1
 GROUP = 36  # networks in memory together on a GPU
 

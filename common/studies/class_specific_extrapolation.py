@@ -35,8 +35,6 @@ from common.studies.class_specific_extrapolation_selection import (  # noqa: F40
 )
 
 STEM = "class_specific_extrapolation"
-PAPER = 3
-TITLE = "Class specific biased extrapolation of images in latent space for imbalanced image classification"
 VERSION = 1
 GROUP = 64  # heads trained together on a GPU
 #: What the times of cells leave out, for it is made once for many.

@@ -42,8 +42,6 @@ from common.studies.mobilenet_features_selection import (  # noqa: F401 - which 
 )
 
 STEM = "mobilenet_features"
-PAPER = 2
-TITLE = "The Choice of Feature Representation in Small-Scale MobileNet-Based Imbalanced Image Recognition"
 VERSION = 1
 GROUP = 60  # cells handed to a GPU at a time
 

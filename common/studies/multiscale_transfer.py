@@ -44,8 +44,6 @@ from common.studies.multiscale_transfer_selection import (  # noqa: F401 - part 
 )
 
 STEM = "multiscale_transfer"
-PAPER = 5
-TITLE = "Image classification on class imbalance datasets using multi-scale CNN and two-stage transfer learning"
 VERSION = 1
 GROUP = 64  # cells run together on a GPU
 #: What the times of cells leave out, for it is made once for many.

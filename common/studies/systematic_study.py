@@ -44,8 +44,6 @@ from common.studies.systematic_study_selection import (  # noqa: F401 - what cou
 )
 
 STEM = "systematic_study"
-PAPER = 4
-TITLE = "A systematic study of the class imbalance problem in convolutional neural networks"
 VERSION = 1
 GROUP = 256  # networks trained together on a GPU
 
