@@ -216,6 +216,18 @@ def test_means_are_of_the_imbalances_that_all_methods_have(frame):
     assert "in one replicate, which shows no difference" in one and "(n = 3)" in facts.winner(part)
 
 
+def test_methods_are_ranked_on_the_replicates_that_all_of_them_have(frame):
+    """Oversampled networks of the best replicate alone must not lead by it."""
+    part = paper.main_rows(frame, "cifar10", "vgg16")
+    one = part[(part["sampler"] == "none") | (part["replicate"] == 1)]
+    raised = one.assign(value=one["value"] + 0.5 * (one["replicate"] == 1))
+    found, own = facts.accuracies(raised), facts.accuracies(raised[raised["replicate"] == 1])
+    assert list(found)[-1] == f"{MEAN} in 1 of 3 replicates" and found["method"].tolist() == own["method"].tolist()
+    assert "picked by their mean of A, B, C in 1 of 3 replicates" in facts.winner(raised)
+    assert facts.counted(one) == "n = 1 to 3, no interval where it is 1" and facts.counted(part) == "n = 3"
+    assert facts.counted(part[part["replicate"] == 1]) == "one replicate, no intervals"
+
+
 def test_tables_follow_the_data(frame):
     part = paper.main_rows(frame, "cifar10", "vgg16")
     assert facts.accuracies(part)["method"].iloc[0] in {"cRT", "OC", "OF"}

@@ -53,8 +53,10 @@ def summary(number: str, name: str, frame: pd.DataFrame) -> str:
 
 def counted(frame: pd.DataFrame) -> str:
     """Over how many replicates intervals are taken, for captions."""
-    n = frame["replicate"].nunique()
-    return f"n = {n}" if n > 1 else "one replicate, no intervals"
+    n = frame.groupby("method")["replicate"].nunique()
+    if n.max() == 1:
+        return "one replicate, no intervals"
+    return f"n = {tables.span(n)}" + (", no interval where it is 1" if n.min() == 1 else "")
 
 
 def is_full(frame: pd.DataFrame) -> bool:
@@ -189,27 +191,37 @@ def _wide(found: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 def accuracies(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean precision of every method, one row each and one column an imbalance, best mean first."""
-    found = summarise(rows(frame, "accuracy", EVERY), ["method", "imbalance"])
+    scores = rows(frame, "accuracy", EVERY)
+    found = summarise(scores, ["method", "imbalance"])
     if found.empty:
         return found
     cells = [tables.effect(*row) for row in found[["mean", "low", "high"]].to_numpy()]
     table = found.assign(cell=cells).set_index(["method", "imbalance"])["cell"].unstack()
-    shared, means = _means(found)
-    mean = {mean_of(shared): means} if len(shared) > 1 else {}
+    shared, means, over = _means(scores)
+    mean = {over: means} if len(shared) > 1 else {}
     return table.loc[means.index].assign(**mean).reset_index().rename_axis(columns=None)
 
 
-def _means(found: pd.DataFrame) -> tuple[list[str], pd.Series]:
-    """The imbalances that all methods have, and each method's mean over them, the best first."""
+def _means(scores: pd.DataFrame) -> tuple[list[str], pd.Series, str]:
+    """The imbalances that all methods have, each method's mean over them, the best first, and what that mean is called.
+
+    Only replicates that have most of these scores count: one with fewer methods would shift those methods alone.
+    """
+    measured = scores.groupby("replicate").size()
+    complete = measured.index[measured == measured.max()]
+    found = summarise(scores[scores["replicate"].isin(complete)], ["method", "imbalance"])
     wide = found.pivot(index="method", columns="imbalance", values="mean")
     shared = list(wide.columns[wide.notna().all()])
-    return shared, wide[shared].mean(axis=1).sort_values(ascending=False, kind="stable")
+    among = f" in {len(complete)} of {len(measured)} replicates" * (len(complete) < len(measured))
+    return shared, wide[shared].mean(axis=1).sort_values(ascending=False, kind="stable"), mean_of(shared) + among
 
 
 def winner(frame: pd.DataFrame) -> str:
     """One sentence: the method of highest mean precision over the imbalances, and how far centres are from it."""
-    found = summarise(rows(frame, "accuracy", EVERY), ["method", "imbalance"])
-    shared, means = _means(found) if len(found) else ([], None)
+    scores = rows(frame, "accuracy", EVERY)
+    if scores.empty:
+        return ""
+    shared, means, by = _means(scores)
     if not shared:
         return ""
     center = means[[method for method in CENTERS if method in means]].idxmax()
@@ -217,7 +229,6 @@ def winner(frame: pd.DataFrame) -> str:
     row = differences(frame[frame["imbalance"].isin(shared)], [(center, other)]).iloc[-1]
     gap = tables.effect(row["mean"], row["low"], row["high"], sign=True)
     told = f"{gap} (n = {row['n']})" if row["n"] > 1 else f"{gap} in one replicate, which shows no difference"
-    by = mean_of(shared)
     return f"The best centres ({center}) minus the best of the others ({other}), both picked by their {by}: {told}."
 
 
