@@ -184,6 +184,11 @@ def test_a_function_gets_the_replicates_that_have_what_is_required():
     assert judge(frame, module, requires={"rho": [10, 5000]}, **found).verdict == "no data"
     row = judge(frame, module, **found)  # nothing required: over common cells all the same
     assert row.n == 3 and row.cells == 4 and "1 of 4 replicates" in row.verdict_note
+    frame = results(lambda rho, mu: 0.01, rhos=(10, 100, 1000, 5000))
+    hardest = (frame["rho"] == 5000) & (frame["mu"] == 0.8)
+    row = judge(frame[~hardest | (frame["replicate"] != 2)], module, **found)
+    common = frame[~hardest & (frame["method"] == "better")].groupby("replicate")["value"].mean()
+    assert (row.n, row.cells) == (4, 7) and row.effect == pytest.approx(common.mean())
 
 
 @pytest.mark.parametrize(
@@ -301,6 +306,10 @@ def test_a_level_counts_what_diverged_at_its_worst_and_best():
     assert (
         judge(diverged(results(lambda rho, mu: 0, **WIDE), "better", rho=5000, mu=0.8), **level).verdict == "undecided"
     )
+    less = level | {"value": 0.89, "direction": "less"}
+    whole = results(lambda rho, mu: 0, **WIDE)
+    assert judge(whole, **less).verdict == "supported"
+    assert judge(diverged(whole, "better", rho=5000, mu=0.8), **less).verdict == "undecided"
     low = level | {"value": 0.5}
     assert judge(diverged(results(lambda rho, mu: 0, **WIDE), "better", rho=5000, mu=0.8), **low).verdict == "supported"
 
@@ -511,6 +520,42 @@ def test_no_data_says_what_is_missing(frame, changes, note):
 def test_one_replicate_is_undecided():
     row = judge(UP[UP["replicate"] == 0])
     assert row.verdict == "undecided" and row.n == 1 and "needs two" in row.verdict_note
+
+
+def test_of_blocks_of_one_size_that_of_more_replicates_counts():
+    table = pd.DataFrame(
+        [(replicate, rho, 0.5) for replicate, cells in ((0, 3), (1, 3), (2, 2)) for rho in range(cells)],
+        columns=["replicate", "rho", "value"],
+    )
+    assert matching.complete_block(table)[0].shape == (3, 2)
+
+
+SHORT, LONG = {"iterations": 2500, "precision": "fp32"}, {"iterations": 10_000, "precision": "bf16"}
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "verdict", "cells"),
+    [
+        ((10, 100, 250, 500, 1000), (10, 100, 250, 500), "supported", 8),  # 4 of 5 settings; precision is no setting
+        ((10, 100, 250, 500, 1000), (10, 100, 250), "not supported", 10),  # 3 of 5 are too few
+        ((10, 100), (1000, 5000), "supported", 4),  # of equal ones the longest
+    ],
+)
+def test_the_longest_schedule_counts_that_covers_the_grid(short, long, verdict, cells):
+    frame = pd.concat([
+        results(lambda rho, mu: -0.05, rhos=short, **SHORT), results(lambda rho, mu: 0.01, rhos=long, **LONG)
+    ])  # fmt: skip
+    row = judge(frame)
+    assert (row.verdict, row.cells) == (verdict, cells)
+
+
+def test_each_data_set_has_its_own_schedule():
+    """MNIST counts at the longer one (.01), CIFAR-10, which has no other, at the short one (-.05)."""
+    frame = pd.concat([
+        results(lambda rho, mu: -0.05, **SHORT), results(lambda rho, mu: 0.01, **LONG),
+        results(lambda rho, mu: -0.05, **SHORT, dataset="cifar10"),
+    ])  # fmt: skip
+    assert judge(frame).effect == pytest.approx(-0.02, abs=1e-3)
 
 
 def test_complete_block_prefers_more_values():

@@ -89,7 +89,8 @@ def test_a_killed_client_loses_and_repeats_nothing_finished(dask, tmp_path, happ
     client.send_signal(signal.SIGKILL)
     client.wait()
     job = job_of(tmp_path, parameters)
-    time.sleep(0.5)  # what was in flight ends, in the store
+    time.sleep(1.0)  # what was submitted begins
+    until(lambda: len(numbers) - len(job.study.missing()) == len(lines(log)))  # and ends, in the store
     kept = len(numbers) - len(job.study.missing())
     assert 4 <= kept < 12
     assert run_cells(dask.address, job)[0].status == "done"

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from common import data, datacache, paths
+from common import data, datacache, paths, splitting
 from common.errors import UserError
 
 REAL, REAL_CACHE = os.environ.get("IMBALANCE_DATA"), os.environ.get("IMBALANCE_CACHE")
@@ -308,6 +308,18 @@ def test_copies_of_an_image_stay_on_one_side(tmp_path):
         save(tmp_path / "set" / "b" / f"{i}.png", pixels(1, 8, 8, seed=i + 10)[0])
     train, test = (data.load(f"folder:{tmp_path / 'set'}", split) for split in ("train", "test"))
     assert not {image.tobytes() for image in train.images} & {image.tobytes() for image in test.images}
+
+
+def test_a_tile_is_a_run_of_frames_or_photographed_again_later():
+    frames = [8676, 9076, 9477, 10642]  # gaps of 400, 401 and more; 10642 shows the tile of 8676 once more
+    paths = [*(f"a/exp1_num_{frame}.jpg" for frame in frames), "x.jpg"]
+    assert splitting.tiles(paths) == ["tile 0", "tile 0", "tile 1", "tile 0", "image 4"]
+
+
+def test_groups_of_rare_classes_choose_their_side_first():
+    """Two of class 1: group 1, with six of class 0 beside it, takes one to training, group 2 the other to the test."""
+    labels, groups = np.array([0, 0, 0, 1, 0, 0, 0, 0, 0, 1]), np.array([0, 0, 0, 1, 1, 1, 1, 1, 1, 2])
+    assert splitting.train_part(None, labels, groups, 0.5).tolist() == [group == 1 for group in groups]
 
 
 def test_photographs_of_a_tile_stay_on_one_side(tmp_path):

@@ -64,6 +64,30 @@ def test_new_samples_lie_on_the_boundary_between_nearest_neighbours():
     assert sorted(set(made[:, 1].round(6))) == [0, 5]
 
 
+def test_random_selection_takes_a_share_of_the_majors():
+    sampler = BiasedExtrapolation(RAMP, share=0.2, sampling_strategy={0: 12}, random_state=0)
+    new(sampler)
+    assert sampler.report_[0]["distinct"] == 2  # of ten majors, each with its nearest minor sample
+
+
+def test_pairs_are_taken_in_a_random_order():
+    points = np.array([[0.0, 0.0], *([6.0, float(height)] for height in range(10))])
+    labels = np.array([0] + [1] * 10)
+
+    def heights(seed):
+        made = new(DecisionBoundaryResampler(RAMP, sampling_strategy={0: 4}, random_state=seed), points, labels)
+        return set((made[:, 1] * 6 / 5).round(3))  # at 5 of 6 of the way to the major sample
+
+    assert len(heights(0)) == len(heights(1)) == 3 and heights(0) != heights(1)
+
+
+def test_separable_pairs_are_extrapolated_without_a_bias():
+    points, labels = np.array([[4.0, 0.0], [10.0, 0.0], [10.0, 0.1]]), np.array([0, 1, 1])
+    biased = BiasedExtrapolation(RAMP, target="asymmetric", share=1.0)
+    sampler = ClassSpecificExtrapolation(biased, accuracy={0: 1.0}, sampling_strategy={0: 3}, random_state=0)
+    assert np.allclose(new(sampler, points, labels)[:, 0], 5, atol=1e-5)  # the bias would move it to 9.5
+
+
 def test_a_target_moves_them_along_the_segment():
     made = new(BiasedExtrapolation(RAMP, target=0.3, share=1.0, sampling_strategy={0: 5}, random_state=0))
     assert np.allclose(made[:, 0], 7, atol=1e-5)

@@ -4,6 +4,7 @@ import re
 from types import SimpleNamespace
 from urllib.parse import unquote
 
+import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
@@ -360,6 +361,9 @@ def test_committed_claims_are_those_of_the_committed_results():
     assert found["id"].tolist() == committed["id"].tolist(), "run ./run_all.sh site"
     stale = committed.loc[(found[wanted] != committed[wanted]).any(axis=1), wanted]
     assert stale.empty, f"run ./run_all.sh site: {stale.to_string()}"
+    assert found["verdict_note"].tolist() == committed["verdict_note"].fillna("").tolist()
+    for column in ("effect", "low", "high"):  # as many digits as are written
+        np.testing.assert_allclose(found[column], committed[column], atol=1e-4, err_msg=column)
 
 
 @pytest.mark.parametrize(

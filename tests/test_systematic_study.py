@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from common import checkpoints, looping, study, training
-from common.cells import completed
+from common.cells import Result, completed
 from common.errors import UserError
 from common.studies import systematic_study as paper
 from common.studies.systematic_study_selection import USUAL
@@ -160,12 +160,12 @@ def test_a_kill_in_phase_two_costs_nothing_of_phase_one(tmp_path, monkeypatch, h
             raise KeyboardInterrupt
         return original(build, data, member, k, settings)
 
-    monkeypatch.setattr(looping, "fit_alone", killed_in_phase_two)
+    monkeypatch.setattr(training, "fit_alone", killed_in_phase_two)
     run = make(tmp_path, **options)
     with pytest.raises(KeyboardInterrupt):
         list(paper.run(run.cells, run.context))
     again = lambda *arguments: steps.append(arguments[2].initial is not None) or original(*arguments)  # noqa: E731
-    monkeypatch.setattr(looping, "fit_alone", again)
+    monkeypatch.setattr(training, "fit_alone", again)
     names = {cell: key for key, cell in run.keys.items()}
     for result in paper.run(run.cells, run.context):
         run.keep(names[result.cell], result)
@@ -175,6 +175,36 @@ def test_a_kill_in_phase_two_costs_nothing_of_phase_one(tmp_path, monkeypatch, h
     frames = [one.frame().sort_values(columns, ignore_index=True)[columns] for one in (uninterrupted, run)]
     assert frames[0].equals(frames[1])
     assert run.curves()["curve"].value_counts().to_dict() == uninterrupted.curves()["curve"].value_counts().to_dict()
+
+
+def test_partial_resampling_keeps_a_ratio_and_its_own_prior(tmp_path, monkeypatch):
+    """Section 4.5: 130 and 13 digits of a class, oversampled to a ratio of 5, are 130 and 26."""
+    run, plans = make(tmp_path), []
+    original = training.fit_many
+    monkeypatch.setattr(
+        training, "fit_many", lambda *given, **options: plans.append(given[2][0].plan) or original(*given, **options)
+    )
+    cell = dataclasses.replace(run.cells[0], sampler="oversampling", to_rho=5.0)
+    (result,) = paper.run([cell], run.context)
+    images, _ = run.context.data(cell.dataset, 0)
+    assert sorted(np.bincount(images.labels[plans[0]])) == [26] * 5 + [130] * 5
+    rows = {row["prior"]: row["value"] for row in result.rows
+            if row["method"] == "oversampling + thresholding" and row["metric"] == "accuracy"}  # fmt: skip
+    assert set(rows) == {"original", "effective"} and rows["original"] != rows["effective"]
+
+
+def test_late_fall_and_unsteadiness_of_test_accuracy():
+    """The middle third is .9 and the end .4; the steps are .1, .1, .6, 0, 0, -.3, -.1, -.1."""
+    from common.studies.systematic_study_training import _Convergence
+
+    course = _Convergence.__new__(_Convergence)
+    course.at = np.arange(9)
+    course.curves = [{"training accuracy": [], "test accuracy": [0.1, 0.2, 0.3, 0.9, 0.9, 0.9, 0.6, 0.5, 0.4]}]
+    result = Result(paper.Cell("digits", 0), [], [], {}, "ok", 0.0)
+    course.add_to(result, 0, False)
+    found = {row["metric"]: row["value"] for row in result.rows}
+    assert found["accuracy_change"] == pytest.approx(-0.5)
+    assert found["accuracy_wobble"] == pytest.approx(np.std([0.1, 0.1, 0.6, 0, 0, -0.3, -0.1, -0.1]))
 
 
 def test_divergence_is_recorded(tmp_path, monkeypatch):

@@ -54,7 +54,7 @@ def summary(number: str, name: str, frame: pd.DataFrame) -> str:
 def counted(frame: pd.DataFrame) -> str:
     """Over how many replicates intervals are taken, for captions."""
     n = frame.groupby("method")["replicate"].nunique()
-    if n.max() == 1:
+    if not (n > 1).any():
         return "one replicate, no intervals"
     return f"n = {tables.span(n)}" + (", no interval where it is 1" if n.min() == 1 else "")
 
