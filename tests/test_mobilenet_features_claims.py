@@ -255,6 +255,8 @@ def test_summary():
         frame[frame["rho"] != 5]
     )
     assert paper.summary(frame[frame["representation"] == "features"].assign(variant="pooled")) == "72 cells."
+    some = frame[(frame["rho"] == 10) | (frame["replicate"] == 0)]
+    assert "IR 2, 5, 10; folds: 1 to 3 of 10)" in paper.summary(some)
 
 
 # ---- tables and figures ----------------------------------------------------------------------------------------------

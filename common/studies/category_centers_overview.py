@@ -61,9 +61,9 @@ def figure(frame: pd.DataFrame):
 def drawn(frame: pd.DataFrame) -> str:
     """On what the figure rests: data, network, its departures and replicates."""
     part = next(iter(_measured(frame).values()))
-    first, n = part.iloc[0], part["replicate"].nunique()
+    first = part.iloc[0]
     where = ", ".join([DATA[first["dataset"]], NAMES[first["network"]], *_departures(part)])
-    return f"{where}; {n} replicate{'s' * (n != 1)}."
+    return f"{where}; {facts.counted(part)}."
 
 
 def deviations(frame: pd.DataFrame) -> list[dict]:

@@ -34,6 +34,7 @@ from common.studies.mobilenet_features_selection import (  # noqa: F401 - which 
     FEATURES,
     FINETUNED,
     IMAGES,
+    folds,
     judged,
     main_rows,
     remarks,

@@ -72,8 +72,8 @@ def figure(frame: pd.DataFrame):
 def drawn(frame: pd.DataFrame) -> str:
     """On what the figure rests: folds by data set and representation, and departures of the schedule."""
     rows = study.main_rows(frame)
-    folds = rows.groupby(["dataset", "representation", "epochs"])["replicate"].nunique()
-    return "; ".join(f"{_where(*place)}: n = {n}" for place, n in folds.items()) + " (folds)."
+    parts = rows.groupby(["dataset", "representation", "epochs"])
+    return "; ".join(f"{_where(*place)}: n = {study.folds(part)}" for place, part in parts) + " (folds)."
 
 
 def deviations(frame: pd.DataFrame) -> list[dict]:

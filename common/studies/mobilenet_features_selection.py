@@ -8,6 +8,7 @@ from common.coverage import covering
 from common.matching import AGAINST
 from common.mobilenet_weights import RANDOM
 from common.names import named
+from common.tables import span
 
 EPOCHS = 50  # of the paper's fine-tuning
 FOLDS = 10  # of the paper
@@ -64,6 +65,11 @@ def remarks(settings: pd.DataFrame) -> list[str]:
     return notes
 
 
+def folds(rows: pd.DataFrame) -> str:
+    """In how many folds a method was measured on a data set at a ratio: ``3``, or ``2 to 4`` where that differs."""
+    return span(rows.groupby(["dataset", "rho", "method"])["replicate"].nunique())
+
+
 def summary(frame: pd.DataFrame) -> str:
     """What was measured, in one sentence for the README and the index."""
     parts = []
@@ -75,7 +81,7 @@ def summary(frame: pd.DataFrame) -> str:
         sets = ", ".join(map(named, sorted(rows["dataset"].unique())))
         ratios, of = (", ".join(f"{ratio:g}" for ratio in sorted(set(found))) for found in (rows["rho"], RATIOS))
         ratios = f"IR {ratios}" if ratios == of else f"IR {ratios}, the paper's are {of}"
-        part = f"{rows['key'].nunique():,} {name} ({sets}; {ratios}; folds: {rows['replicate'].nunique()} of {FOLDS}"
+        part = f"{rows['key'].nunique():,} {name} ({sets}; {ratios}; folds: {folds(rows)} of {FOLDS}"
         epochs = rows["epochs"].min()
         parts.append(part + (f"; shortened, {epochs:g} of {EPOCHS} epochs)" if epochs < EPOCHS else ")"))
     return "; ".join(parts) + "." if parts else f"{frame['key'].nunique():,} cells."
