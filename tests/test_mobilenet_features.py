@@ -2,15 +2,18 @@
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from imblearn.combine import SMOTEENN
 from imblearn.over_sampling import SMOTE
 from imblearn.under_sampling import InstanceHardnessThreshold
 from sklearn.datasets import load_digits
+from sklearn.neighbors import NearestNeighbors
 
-from common import mobilenet_weights, study
+from common import mobilenet_weights, study, svm
 from common.errors import UserError
 from common.published_numbers import published
 from common.studies import mobilenet_features as paper
@@ -225,11 +228,20 @@ def test_resamplers_are_imbalanced_learns_with_their_defaults(uneven):
     ours = resampling.resample("smote", x, y, 5)
     assert np.array_equal(ours.x, theirs[0]) and np.array_equal(ours.y, theirs[1]) and ours.positions is None
     assert ours.x.dtype == np.float32 and set(np.bincount(ours.y)) == {62}
+    theirs = SMOTEENN(random_state=5).fit_resample(x, y)
     cleaned = resampling.resample("smoteenn", x, y, 5)
+    assert np.array_equal(cleaned.x, theirs[0]) and np.array_equal(cleaned.y, theirs[1])
     assert len(cleaned.y) < len(ours.y)
     kept = InstanceHardnessThreshold(random_state=5).fit(x, y)
     kept.fit_resample(x, y)
     assert np.array_equal(resampling.resample("iht", x, y, 5).positions, kept.sample_indices_)
+
+
+def test_the_search_for_neighbours_is_scikit_learns_where_the_faster_one_is_missing(monkeypatch):
+    fast = resampling.neighbours_class()
+    assert fast.__module__.startswith("sklearnex") == (svm.svc_class()[1] == "scikit-learn-intelex")
+    monkeypatch.setitem(sys.modules, "sklearnex.neighbors", None)
+    assert resampling.neighbours_class() is NearestNeighbors
 
 
 @pytest.mark.parametrize(

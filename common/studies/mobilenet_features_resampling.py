@@ -42,15 +42,28 @@ class Resampled:
     seconds: float
 
 
+def neighbours_class() -> type:
+    """scikit-learn's search for nearest neighbours, by scikit-learn-intelex where it is installed, which is faster."""
+    try:
+        from sklearnex.neighbors import NearestNeighbors
+    except ImportError:
+        from sklearn.neighbors import NearestNeighbors
+    return NearestNeighbors
+
+
 def sampler(name: str, seed: int):
     """imbalanced-learn's sampler for one of the names that are not in `BY_POSITION`."""
     from imblearn.combine import SMOTEENN
     from imblearn.over_sampling import SMOTE
-    from imblearn.under_sampling import InstanceHardnessThreshold
+    from imblearn.under_sampling import EditedNearestNeighbours, InstanceHardnessThreshold
 
     kinds = {"smote": SMOTE, "smoteenn": SMOTEENN, "iht": InstanceHardnessThreshold}
     if name not in kinds:
         raise UserError(f"sampler {name!r}: expected one of {', '.join((*BY_POSITION, *kinds))}")
+    if name == "smoteenn":
+        # Its default cleaning, 3 neighbours and the sample itself, with a search that takes half the time.
+        enn = EditedNearestNeighbours(sampling_strategy="all", n_neighbors=neighbours_class()(n_neighbors=4))
+        return SMOTEENN(random_state=seed, enn=enn)
     return kinds[name](random_state=seed)
 
 
