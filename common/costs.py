@@ -40,7 +40,7 @@ def costs(profile: str, results: Path | None = None) -> pd.DataFrame:
             cells = _cells(study, run.parameters)
             found = [one for one in map(spent, cells) if one]
             hours = sum(seconds for seconds, _ in found) / 3600
-            devices = ", ".join(sorted({device for _, device in found}))
+            devices = "; ".join(sorted({device for _, device in found}))
             whole = hours * len(cells) / len(found) if found else float("nan")
             rows.append([paper.number, run.name, len(cells), len(found), hours, whole, devices])
     return pd.DataFrame(rows, columns=COLUMNS)
