@@ -14,8 +14,9 @@ SYMBOLS = {"rho": "ρ", "mu": "μ"}
 #: How the parts of a verdict's note begin without which it would be read wrongly, such as a claim refuted by networks
 #: that diverged, beside an effect of nothing.
 LIMITS = (
-    "no test defect", "two replicates only", "a reconstruction", "a head", "stand-in", "shortened", "diverged in",
-    "a level is judged", "undecided at the level", "undecided because",
+    "most favourable", "least favourable", "corrected for", "other weights", "no test defect", "two replicates only",
+    "a reconstruction", "a head", "stand-in", "shortened", "diverged in", "a level is judged", "undecided at the level",
+    "undecided because",
 )  # fmt: skip
 MINUS = "\N{MINUS SIGN}"
 

@@ -44,8 +44,9 @@ class MobileNet(nn.Module):
     Notes
     -----
     Images are square with an even side of at least 32 and one or three channels (one is repeated), scaled to 0..1 as
-    `resident.Resident` does (by 1 / 256). Keras estimates the running variance of batch normalisation without Bessel's
-    correction, torch with it: a factor of 1 + 1 / 127 in the last layers of a batch of 32, where it is largest.
+    `resident.Resident` does (by 1 / 256). Keras 3 estimates the running variance of batch normalisation without
+    Bessel's correction, torch with it: a factor of 1 + 1 / 127 in the last layers of a batch of 32, where it
+    is largest.
     """
 
     def __init__(self, n_classes: int = 10, alpha: float = 1.0, hidden: int = 1024):

@@ -7,7 +7,7 @@ import torch
 from common.schedules import Schedule
 
 ADAM = {"betas": (0.9, 0.999), "eps": 1e-8}
-#: Keras adds the constant inside the root, torch's RMSprop outside, where 1e-7 weighs far less.
+#: Keras 3 adds the constant inside the root, torch's RMSprop and Keras 2 outside, where 1e-7 weighs far less.
 RMSPROP = {"rho": 0.9, "eps": 1e-7}
 
 
@@ -47,8 +47,8 @@ def direction(schedule: Schedule, slope: torch.Tensor, memory: dict) -> torch.Te
 
     Notes
     -----
-    sgd is torch's with momentum; adam is torch's, with bias correction (Kingma and Ba 2015); rmsprop is Keras', with
-    rho = .9 and no momentum.
+    sgd is torch's with momentum; adam is torch's, with bias correction (Kingma and Ba 2015); rmsprop is that of
+    Keras 3, with rho = .9 and no momentum.
     """
     if schedule.optimiser == "sgd":
         velocity = memory.setdefault("velocity", torch.zeros_like(slope))

@@ -136,15 +136,17 @@ def race(rows: pd.DataFrame, baseline: str) -> Race | None:
     replicates = usable.groupby(["method", "setting"])["replicate"].transform("nunique")
     # Settings that have just begun would cost the others their replicates.
     usable = usable[replicates >= min(LEAST, replicates.max())]
-    block, places, _ = matching.complete_block(usable)
+    _, places, _ = matching.complete_block(usable)
     # The same once more, with methods in the place of replicates: as many methods on as many settings as possible.
     whole = places.rename(columns={"method": "replicate"}).assign(value=1.0)
     chosen, kept, _ = matching.complete_block(whole)
     methods, settings = list(chosen.index), list(kept["setting"])
     if baseline not in methods or len(methods) < 2:
         return None
-    columns = {name: places.index[(places["method"] == name) & places["setting"].isin(settings)] for name in methods}
-    scores = pd.DataFrame({name: block[at].mean(axis=1) for name, at in columns.items()})
+    # All replicates that have these cells, also those that the first block left out for a cell that is not among them.
+    raced = usable[usable["method"].isin(methods) & usable["setting"].isin(settings)]
+    table = raced.pivot(index=["replicate", "setting"], columns="method", values="value").unstack("setting").dropna()
+    scores = pd.DataFrame({name: table[name].mean(axis=1) for name in methods})
     scores = scores[scores.mean().sort_values(ascending=False, kind="stable").index]
     lost = set(cells.loc[cells["value"].isna() & cells["setting"].isin(settings), "method"])
     left_out = {

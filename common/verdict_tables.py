@@ -97,8 +97,8 @@ def changes(verdicts: pd.DataFrame) -> Html:
     were, which = ("was", "it") if len(changed) == 1 else ("were", "each")
     late = sum(map(_in_view, changed))
     sentence = (
-        "{} of {} claims {} changed or added since the claims were written, {} of them after first results were seen; "
-        "{} says what, beside its verdict."
+        "{} of {} claims {} changed or added since the claims were written, {} of them after first results of what "
+        "they compare; {} says what, beside its verdict."
     )
     return Html(f"<p>{sentence}</p>").format(len(changed), len(verdicts), were, late or "none", which)
 

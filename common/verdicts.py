@@ -56,6 +56,9 @@ def decide(
     name = (max if claim.some else min)(rank, key=rank.get)
     if name:
         notes.append(f"{'most' if claim.some else 'least'} favourable of {len(found)}: {name}")
+        if verdict is (Verdict.SUPPORTED if claim.some else Verdict.NOT_SUPPORTED) and found[name].n > 1:
+            strict = _interval(claim, shown[name], _corrected(len(holds)))
+            notes.append(f"corrected for {len(holds)} groups, its interval is [{strict.low:.3g}, {strict.high:.3g}]")
     if verdict is Verdict.UNDECIDED:
         alone = _judged(claim, readings[:1], shown)[-1]
         if alone is not verdict:
@@ -76,12 +79,17 @@ def _judged(claim: Claim, readings: Sequence[Mapping], names: Collection[str], u
             for name in names
         }
 
-    holds, surely = answers(LEVEL), answers(1 - (1 - LEVEL) / len(names))
+    holds, surely = answers(LEVEL), answers(_corrected(len(names)))
     if claim.some:
         supported, refuted = any(h is True for h in surely.values()), all(h is False for h in holds.values())
     else:
         supported, refuted = all(h is True for h in holds.values()), any(h is False for h in surely.values())
     return holds, surely, Verdict.SUPPORTED if supported else Verdict.NOT_SUPPORTED if refuted else Verdict.UNDECIDED
+
+
+def _corrected(groups: int) -> float:
+    """The level at which one of several groups decides for all (Bonferroni)."""
+    return 1 - (1 - LEVEL) / groups
 
 
 def _interval(claim: Claim, effects: np.ndarray, level: float) -> Interval:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
@@ -16,6 +17,7 @@ from common.studies import class_specific_extrapolation as paper
 from common.studies import class_specific_extrapolation_arms as arms
 from common.studies import class_specific_extrapolation_backbone as backbones
 from common.studies import class_specific_extrapolation_measures as measures
+from common.studies import class_specific_extrapolation_overview as overview
 from common.studies.class_specific_extrapolation_head import HeadClassifier, LatentHead, from_vgg
 from common.vgg import vgg
 
@@ -52,6 +54,15 @@ def test_defaults_of_a_cell_are_the_papers_numbers():
     assert (cell.majors, cell.minors, cell.depth, cell.epochs) == (3000, 1000, 19, 10)
     assert (cell.iterations, cell.head_epochs, cell.amount) == (19, 10, 0.1)
     assert (cell.share, cell.gamma, cell.tau) == (0.3, -0.4, 0.7)
+
+
+@pytest.mark.parametrize(("sizes", "told"), [((), "not run"), ((1000, 300), "1000, 300"), ((1000, 500, 300), None)])
+def test_the_overview_says_what_of_the_ablation_was_run(sizes, told):
+    cells = paper.cells(paper.Parameters(dataset="cifar10", ablation=sizes))
+    found = {row["what"]: row["here"] for row in overview.deviations(pd.DataFrame(map(vars, cells)))}
+    assert (
+        found.get("ablation: images of the minor class") == told and found["input of VGG-19"] == "the images' own size"
+    )
 
 
 def test_cells_come_backbone_by_backbone_and_the_ablation_has_the_papers_arms_alone():

@@ -82,6 +82,16 @@ def test_settings_that_have_just_begun_do_not_cost_replicates():
     assert one.n == 3 and one.settings == ("one",)
 
 
+def test_a_cell_that_does_not_race_costs_no_replicate():
+    # Four replicates of five methods in one setting; three of the first two methods in a second, which leaves the race.
+    four = {name: (0.5, 0.6, 0.7, 0.8) for name in ("a", "b", "c", "d", "baseline")}
+    three = {name: values[:3] for name, values in list(four.items())[:2]}
+    rows = pd.concat([scores({n: [v + 0.01 * i for v in four[n]] for i, n in enumerate(four)}), scores(three, "two")])
+    one = contest.race(rows, "baseline")
+    assert one.settings == ("one",) and one.n == 4 and one.scores.shape[1] == 5
+    assert one.scores["b"].tolist() == pytest.approx([0.51, 0.61, 0.71, 0.81])
+
+
 def test_folds_that_share_images_have_wider_intervals():
     plain, folds = (contest.race(rows, "baseline") for rows in (scores(CLEAR), scores(CLEAR, test_share=0.5)))
     # The variance of a mean of three becomes (1 / 3 + 1) of that of one.

@@ -233,8 +233,8 @@ def test_verdict_table():
 def test_what_was_changed_stands_with_the_verdict():
     changed = verdicts().assign(changed=["", "", ATTACK, "the margin"])
     assert verdict_tables.changes(changed).striptags() == (
-        "2 of 4 claims were changed or added since the claims were written, 2 of them after first results were seen; "
-        "each says what, beside its verdict."
+        "2 of 4 claims were changed or added since the claims were written, 2 of them after first results of what "
+        "they compare; each says what, beside its verdict."
     )
     early = changed.assign(changed=["", None, "", "2026-11-22, before any result of it: added."])
     assert "1 of 4 claims was changed" in verdict_tables.changes(early)

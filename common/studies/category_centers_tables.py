@@ -285,7 +285,11 @@ def protocol_table(cell: Cell, n_parameters: int) -> pd.DataFrame:
         ("batch size", protocol.batch_size, here.batch_size),
         ("learning rate", f"{protocol.learning_rate:g}", f"{here.learning_rate:g}"),
         ("falls by", "0.5e^{0.1s}, s recessions of validation accuracy", rule),
-        ("batches", "'a random shuffle is done before each epoch'", "shuffled passes, one batch may span two"),
+        (
+            "batches",
+            "'a random shuffle operation is done before each epoch'",
+            "shuffled passes; a batch may span two",
+        ),
         ("ends", "not stated", f"after {cell.patience} recessions, at most {cell.iterations:,} updates"),
         ("momentum", "not stated", f"{here.momentum:g}"),
         ("weight decay", "'L2-normalization loss', not stated", f"{here.weight_decay:g}"),

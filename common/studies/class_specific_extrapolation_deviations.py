@@ -19,6 +19,10 @@ def deviations(parameters: Parameters) -> list[dict]:
     for name, value in printed.items():
         if getattr(p, name) != value:
             rows.append((name.replace("_", " "), value, getattr(p, name), "asked for"))
+    if p.image_size != 224:
+        here = f"{p.image_size} x {p.image_size}" if p.image_size else "the images' own size"
+        why = "cost; five poolings leave one place of 32 x 32 images for the latent, 49 of 224 x 224"
+        rows.append(("input of VGG-19", "not stated; 224 x 224 in VGG", here, why))
     if p.width != 64:
         rows.append(("channels of VGG", "from 64 to 512", f"from {p.width} to {8 * p.width}", "cost"))
     if p.hidden != WIDE:

@@ -9,6 +9,7 @@ from common.studies import mobilenet_features as study
 from common.studies import mobilenet_features_figures as show
 from common.studies import mobilenet_features_tables as facts
 from common.studies.mobilenet_features_scoring import METRICS
+from common.studies.mobilenet_features_selection import other_weights
 
 RESULTS = tuple(METRICS)
 UNPAIRED = (
@@ -42,7 +43,12 @@ def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
             key = ["metric", by, "method"]
             known = rows[key].reset_index().merge(facts.summarise(ours, key), on=key).set_index("index")
             full = bool((ours["epochs"] >= study.EPOCHS).all())
-            profile = "/".join(sorted(ours["profile"].unique())) + ("" if full else ", shortened schedule")
+            how = [
+                "/".join(sorted(ours["profile"].unique())),
+                *([] if full else ["shortened schedule"]),
+                *other_weights(own),
+            ]
+            profile = ", ".join(how)
             parts.append(known.assign(profile=profile, full=full, stand_in=False))
     return pd.concat(parts) if parts else pd.DataFrame()
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from common.coverage import covering
 from common.matching import AGAINST
-from common.mobilenet_weights import RANDOM
+from common.mobilenet_weights import IMAGENET, RANDOM
 from common.names import named
 from common.tables import span
 
@@ -53,8 +53,8 @@ def main_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def remarks(settings: pd.DataFrame) -> list[str]:
-    """What a verdict on these settings (`claims`) has to say: fine-tuning that was shortened."""
-    notes = []
+    """What a verdict on these settings (`claims`) has to say: other weights, fine-tuning that was shortened."""
+    notes = other_weights(settings)
     for side in ("", AGAINST):
         representation = settings.get(f"representation{side}", settings.get("representation"))
         epochs = settings.get(f"epochs{side}")
@@ -63,6 +63,11 @@ def remarks(settings: pd.DataFrame) -> list[str]:
         for length in sorted(set(epochs[representation.isin(TRAINED) & (epochs < EPOCHS)])):
             notes.append(f"shortened fine-tuning: {length:g} of {EPOCHS} epochs")
     return notes
+
+
+def other_weights(rows: pd.DataFrame) -> list[str]:
+    """What is to be said where other weights were used than the file that Keras downloads; empty otherwise."""
+    return ["other weights than Keras' file"] if "pretrained" in rows and (rows["pretrained"] != IMAGENET).any() else []
 
 
 def folds(rows: pd.DataFrame) -> str:
