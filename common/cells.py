@@ -29,9 +29,13 @@ class Cell:
 
     def key(self, study: str, version: int, fingerprint: str) -> str:
         """Name of the cell in the store, from its fields, the data's fingerprint and the study's version."""
-        chosen = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
-        content = {"study": study, "version": version, "data": fingerprint, "cell": chosen}
+        content = {"study": study, "version": version, "data": fingerprint, "cell": chosen(self)}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def chosen(cell) -> dict[str, object]:
+    """The fields of a dataclass that are not at their default."""
+    return {f.name: getattr(cell, f.name) for f in dataclasses.fields(cell) if getattr(cell, f.name) != f.default}
 
 
 def completed(frame: pd.DataFrame, kind: type) -> pd.DataFrame:

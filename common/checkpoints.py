@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from common.atomic import replacing
+from common.errors import reason
 
 EVERY = 60.0  # seconds between two checkpoints: what a kill costs at most, beside the stretch it interrupts
 OLD = 30  # days after which nobody is taken to go on from a checkpoint; a training under way renews its own
@@ -51,8 +52,8 @@ class Checkpoint:
         try:
             return torch.load(self._path, map_location=device, weights_only=True)
         except Exception as error:  # a damaged file raises whatever its bytes happen to say
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            warnings.warn(f"checkpoint {self._path}: {reason}; training starts again", RuntimeWarning, stacklevel=3)
+            told = f"checkpoint {self._path}: {reason(error)}; training starts again"
+            warnings.warn(told, RuntimeWarning, stacklevel=3)
             self._path.unlink(missing_ok=True)
             return None
 
@@ -67,8 +68,8 @@ class Checkpoint:
             with replacing(self._path) as file:
                 torch.save(state, file)
         except (OSError, RuntimeError) as error:  # torch's writer has errors of its own for a full disk
-            reason = str(error).splitlines()[0]
-            warnings.warn(f"checkpoint {self._path}: {reason}; training goes on without", RuntimeWarning, stacklevel=3)
+            told = f"checkpoint {self._path}: {reason(error)}; training goes on without"
+            warnings.warn(told, RuntimeWarning, stacklevel=3)
 
     def clear(self) -> None:
         """Remove it: the training has ended."""

@@ -23,9 +23,9 @@ from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
 
-from common import jobs, outcomes, paths, progress, provenance
+from common import jobs, outcomes, paths, pool, progress, provenance
 from common.dispatch import dispatch
-from common.errors import UserError
+from common.errors import UserError, reason
 from common.outcomes import FAILED, GO_ON, Outcome
 
 LOCAL = "local"
@@ -42,10 +42,9 @@ def probe(address: str) -> None:
     try:
         asyncio.run(_reach(address))
     except (OSError, ValueError, TypeError) as error:  # the last two: not an address, no certificate for tls
-        reason = str(error) or type(error).__name__
         raise UserError(
-            f"--scheduler {address}: no Dask scheduler answers ({reason}); expected `local`, or an address such as "
-            "tcp://host:8786, which `dask scheduler` prints"
+            f"--scheduler {address}: no Dask scheduler answers ({reason(error)}); expected `local`, or an address such "
+            "as tcp://host:8786, which `dask scheduler` prints"
         ) from error
 
 
@@ -67,7 +66,7 @@ def connected(address: str) -> Iterator:
         with closing(Client(address, timeout=CONNECT)) as client:
             yield client
         return
-    n = jobs.cores()
+    n = pool.cores()
     # Everything listens on 127.0.0.1: who can reach a scheduler or a worker can run code there.
     places = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0"}
     cluster = LocalCluster(n_workers=n, threads_per_worker=1, memory_limit=None, silence_logs=logging.ERROR, **places)

@@ -1,6 +1,11 @@
 """The one error that says: the input is wrong, and this is the way out."""
 
 
+def reason(error: BaseException) -> str:
+    """The first line of what an error says, without its full stop; its name where it says nothing."""
+    return next(iter(str(error).splitlines()), "").rstrip(".") or type(error).__name__
+
+
 class UserError(ValueError):
     """Bad input.
 

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import jobs, paths
+from common import jobs, paths, pool
 from common.errors import UserError
 from common.replications import reports_root
 
@@ -142,7 +142,7 @@ def _environment(slots: int, private: dict[str, str]) -> dict[str, str]:
         "JUPYTER_PREFER_ENV_PATH": "1",  # a kernel the user once installed must not replace this environment's
         **os.environ,
     }
-    threads = str(max(1, jobs.cores() // slots))
+    threads = str(max(1, pool.cores() // slots))
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
         environment.setdefault(name, threads)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(paths.ROOT), os.environ.get("PYTHONPATH"))))

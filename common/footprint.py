@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import nn
 
+from common import memory
 from common.augmentation import centred
 from common.errors import UserError
 from common.members import Settings
@@ -60,9 +61,7 @@ def free_bytes(device: torch.device) -> int:
     """Memory of the device that nobody uses."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    import psutil
-
-    return psutil.virtual_memory().available
+    return memory.free()
 
 
 def bytes_of(network: nn.Module, data: Resident, settings: Settings) -> int:

@@ -24,8 +24,8 @@ from typing import Any
 
 from common import paths
 from common.errors import UserError
+from common.options import PROFILES
 
-PROFILES = ("demo", "reduced", "paper")
 ENTRY = ("run", "parameters", "grid", "optional")
 LARGEST = 2**53  # beyond it whole numbers are no longer exact as floats, and arrays and seeds cannot hold them
 

@@ -161,6 +161,14 @@ def category_centers_counts(kind: str, n_classes: int) -> tuple[np.ndarray, np.n
     return train, validation
 
 
+def check_enough(counts, available, classes: Sequence[str] = ()) -> None:
+    """Raise `UserError` if `counts` asks for more images of a class than are `available`; see `subsample`."""
+    for label, (count, there) in enumerate(zip(counts, available, strict=True)):
+        if count > there:
+            name = repr(classes[label]) if len(classes) else label
+            raise UserError(f"class {name}: {count} images asked for, {there} there are; lower per_class")
+
+
 def subsample(labels, counts, seed: int, classes: Sequence[str] = ()) -> np.ndarray:
     """Pick `counts[c]` images of each class c.
 
@@ -185,12 +193,10 @@ def subsample(labels, counts, seed: int, classes: Sequence[str] = ()) -> np.ndar
         If a class has fewer images than asked for.
     """
     labels = np.asarray(labels)
+    members_of = [np.flatnonzero(labels == label) for label in range(len(counts))]
+    check_enough(counts, map(len, members_of), classes)
     kept = []
-    for label, count in enumerate(np.asarray(counts)):
-        members = np.flatnonzero(labels == label)
-        if count > len(members):
-            name = repr(classes[label]) if len(classes) else label
-            raise UserError(f"class {name}: {count} images asked for, {len(members)} there are; lower per_class")
+    for label, (count, members) in enumerate(zip(counts, members_of, strict=True)):
         order = np.random.default_rng([seed, label]).permutation(len(members))
         kept.append(members[order[:count]])
     return np.sort(np.concatenate(kept))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from common import grids, paths
+from common import grids, paths, pool
 from common.errors import UserError
 from common.options import Options
 from common.replications import Replication, notebooks_root, replications, reports_root, select
@@ -145,13 +145,8 @@ def _options(profile: str, arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.refresh:
         options["refresh"] = True
     if arguments.jobs > 1:
-        options["workers"] = max(1, cores() // arguments.jobs)
+        options["workers"] = max(1, pool.cores() // arguments.jobs)
     return options
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def parameter_types(paper: Replication) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from common import paths
 from common.errors import UserError
-from common.papers import Paper
+from common.papers import PAPERS, Paper
 
 COLUMNS = (
     "paper stem id statement where test metric quantity direction over scale n cells effect low high value margin "
@@ -88,6 +88,11 @@ def findings(paper: Paper, results: Path | None = None) -> Findings:
     frame = measured(paper, results)
     module = _study(paper, results)
     return Findings(paper, frame, summary(frame, module), _judged(paper, frame, module), cost(frame, module))
+
+
+def everything(results: Path | None = None) -> list[Findings]:
+    """`findings` of all papers."""
+    return [findings(paper, results) for paper in PAPERS]
 
 
 def ledger(found: list[Findings]) -> pd.DataFrame:

@@ -5,7 +5,6 @@ With the same weights (`mobilenet_weights`) it gives what Keras gives; layers ha
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Mapping
 
@@ -16,7 +15,7 @@ from torch.nn import functional
 
 from common.errors import UserError
 from common.mobilenet_weights import torch_state
-from common.networks import BatchNorm2d
+from common.networks import BatchNorm2d, Classifier
 
 #: Channels and stride of each of the 13 separable convolutions.
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
@@ -30,7 +29,7 @@ def _normalised(name: str, layer: nn.Module, channels: int) -> dict[str, nn.Modu
     return {name: layer, f"{name}_bn": norm, f"{name}_relu": nn.ReLU6(inplace=True)}
 
 
-class MobileNet(nn.Module):
+class MobileNet(Classifier):
     """Koziarski et al.'s classifier: MobileNet's convolutions, average pooling, 1,024 rectified units, the classes.
 
     Parameters
@@ -86,19 +85,11 @@ class MobileNet(nn.Module):
         """Images to the rectified values (n, hidden) before the last layer."""
         return functional.relu(self.hidden(self.maps(x).mean((2, 3))))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images to logits (n, n_classes); the last layer stays in fp32 under autocast."""
-        features = self.features(x)
-        with torch.autocast(features.device.type, enabled=False):
-            return self.head(features.float())
-
 
 def glorot_(layer: nn.Linear, generator: torch.Generator) -> None:
     """Keras' default for a fully connected layer: uniform within +-sqrt(6 / (fan in + fan out)), biases zero."""
-    bound = math.sqrt(6 / (layer.in_features + layer.out_features))
-    with torch.no_grad():
-        layer.weight.copy_(torch.empty(layer.weight.shape).uniform_(-bound, bound, generator=generator))
-        layer.bias.zero_()
+    nn.init.xavier_uniform_(layer.weight, generator=generator)
+    nn.init.zeros_(layer.bias)
 
 
 def builder(weights: Mapping[str, np.ndarray], n_classes: int, alpha: float = 1.0, hidden: int = 1024):

@@ -5,7 +5,6 @@ Every network is ``head(features(x))``: a study that trains only the last layer 
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 
 import torch
@@ -28,10 +27,8 @@ def caffe_xavier_(module: nn.Module, generator: torch.Generator) -> nn.Module:
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            bound = math.sqrt(3 / layer.weight[0].numel())
-            with torch.no_grad():
-                layer.weight.copy_(torch.empty(layer.weight.shape).uniform_(-bound, bound, generator=generator))
-                layer.bias.zero_()
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear", generator=generator)
+            nn.init.zeros_(layer.bias)
     return module
 
 
@@ -43,11 +40,9 @@ def kaiming_(module: nn.Module, generator: torch.Generator) -> nn.Module:
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            deviation = math.sqrt(2 / layer.weight[0].numel())
-            with torch.no_grad():
-                layer.weight.copy_(torch.empty(layer.weight.shape).normal_(0, deviation, generator=generator))
-                if layer.bias is not None:
-                    layer.bias.zero_()
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
     return module
 
 
@@ -62,7 +57,20 @@ class BatchNorm2d(nn.BatchNorm2d):
         return super().forward(x.to(self.running_mean.dtype)).to(x.dtype)
 
 
-class LeNet5(nn.Module):
+class Classifier(nn.Module):
+    """A network of `features` and a last layer, `head`, that stays in fp32 under autocast.
+
+    Ties between bf16 logits would move the AUC.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Images to logits (n, n_classes)."""
+        features = self.features(x)
+        with torch.autocast(features.device.type, enabled=False):
+            return self.head(features.float())
+
+
+class LeNet5(Classifier):
     """The modern LeNet-5 of Buda et al., table 2 (Caffe's example network): 431,080 parameters for 28 x 28 grey images.
 
     There is no non-linearity after the convolutions but max pooling, as in Caffe's example.
@@ -88,13 +96,6 @@ class LeNet5(nn.Module):
         x = functional.max_pool2d(self.conv1(x), 2)
         x = functional.max_pool2d(self.conv2(x), 2)
         return functional.relu(self.fc1(x.flatten(1)))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images to logits (n, n_classes); the last layer stays in fp32 under autocast, see `training`."""
-        features = self.features(x)
-        # Ties between bf16 logits would move the AUC.
-        with torch.autocast(features.device.type, enabled=False):
-            return self.head(features.float())
 
 
 def _all_cnn_body(
@@ -201,7 +202,7 @@ class AllCNNBatchNorm(nn.Module):
         return self.head(self.features(x))
 
 
-class ResNet10(nn.Module):
+class ResNet10(Classifier):
     """ResNet-10 of Buda et al. (section 3.3.3): one basic block a stage, 5,418,792 parameters for 1,000 classes.
 
     The block of the paper's figure 2 is taken to be torchvision's. Images of 224 x 224 and of 64 x 64 alike, because
@@ -223,12 +224,6 @@ class ResNet10(nn.Module):
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Images (n, 3, height, width) to the 512 averages before the last layer."""
         return self.body(x).flatten(1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images to logits (n, n_classes); the last layer stays in fp32 under autocast."""
-        features = self.features(x)
-        with torch.autocast(features.device.type, enabled=False):
-            return self.head(features.float())
 
 
 class Head(nn.Module):

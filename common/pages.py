@@ -48,12 +48,6 @@ class Page:
         return self.path.read_text(encoding="utf-8", errors="replace")
 
     @property
-    def title(self) -> str:
-        """As the page's head says it."""
-        found = re.search(r"<title>(.*?)</title>", self._text[:HEAD], re.DOTALL)
-        return html.unescape(found[1]).strip() if found else self.path.name
-
-    @property
     def date(self) -> str:
         """When its notebook ran, year-month-day."""
         found = re.search(

@@ -90,6 +90,11 @@ def end_if_unguarded() -> None:
         raise SystemExit(UNGUARDED)
 
 
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def one_thread() -> None:
     """Let torch use one thread, so that a cell's numbers do not depend on where it runs."""
     import torch

@@ -13,8 +13,8 @@ import pandas as pd
 from common import comparison, costs, paths, tables, verdict_tables
 from common.claim_words import caveats
 from common.errors import UserError
-from common.ledger import Findings, findings, measured
-from common.papers import PAPERS
+from common.ledger import Findings, everything
+from common.look import Chart
 
 FIGURE = Path("docs/figures/systematic_study.svg")
 COSTS = Path("docs/running.md")
@@ -22,16 +22,18 @@ ALT = "Multi-class ROC AUC over the imbalance ratio, by method and fraction of m
 NOT_YET = "not yet measured"
 
 
-def blocks(results: Path | None = None) -> dict[str, str]:
+def blocks(found: list[Findings], chart: Chart | None) -> dict[str, str]:
     """What stands between the README's marks, by the marks' name, in Markdown.
 
     Parameters
     ----------
-    results : Path, optional
-        Folder of the measured results (default: the committed ones).
+    found : list of Findings
+        `ledger.everything`.
+    chart : Chart or None
+        `figure` of them.
     """
-    found = [findings(paper, results) for paper in PAPERS]
-    return {"extent": _extent(found), "figure": _figure(found), "papers": _papers(found), "results": _headlines(found)}
+    caption = "" if chart is None else _caption(found)
+    return {"extent": _extent(found), "figure": caption, "papers": _papers(found), "results": _headlines(found)}
 
 
 def _extent(found: list[Findings]) -> str:
@@ -44,16 +46,15 @@ def _extent(found: list[Findings]) -> str:
     )
 
 
-def _figure(found: list[Findings]) -> str:
-    """The figure with what it shows; nothing where its paper was not measured."""
-    one = next(one for one in found if one.paper.stem == FIGURE.stem)
-    if one.frame.empty:
-        return ""
-    own = comparison.hook(one.paper.stem)
-    if own.figure(one.frame) is None:
-        return ""
-    caption = f"Figure 3 of paper {one.paper.number}, rerun; bars are 95% intervals. {own.drawn(one.frame)}"
-    return f"![{ALT}]({FIGURE})\n\n*{caption}*\n"
+def _caption(found: list[Findings]) -> str:
+    """The figure with what it shows."""
+    one = _drawn(found)
+    drawn = comparison.hook(one.paper.stem).drawn(one.frame)
+    return f"![{ALT}]({FIGURE})\n\n*Figure 3 of paper {one.paper.number}, rerun; bars are 95% intervals. {drawn}*\n"
+
+
+def _drawn(found: list[Findings]) -> Findings:
+    return next(one for one in found if one.paper.stem == FIGURE.stem)
 
 
 def _papers(found: list[Findings]) -> str:
@@ -86,17 +87,20 @@ def _row(claim: dict) -> tuple:
     return claim["paper"], claim["statement"], claim["data"], verdict_tables.verdict_effect(claim), claim["n"], verdict
 
 
-def figure(results: Path | None = None):
-    """Paper 4's figure 3 from the committed results, or None."""
-    from common.studies import systematic_study as study
-    from common.studies import systematic_study_figures as show
-
-    frame = measured(next(paper for paper in PAPERS if paper.stem == study.STEM), results or paths.RESULTS)
-    return show.figures(study.main_rows(frame[frame["dataset"] == "mnist"])).get("3") if len(frame) else None
+def figure(found: list[Findings]) -> Chart | None:
+    """Paper 4's figure 3, or None where it was not measured."""
+    one = _drawn(found)
+    return comparison.hook(one.paper.stem).figure(one.frame) if len(one.frame) else None
 
 
-def update(root: Path = paths.ROOT) -> None:
+def update(root: Path = paths.ROOT, found: list[Findings] | None = None) -> None:
     """Write the results into README.md, the figure beside it, and the costs into docs/running.md.
+
+    Parameters
+    ----------
+    root : Path
+    found : list of Findings, optional
+        `ledger.everything` of the results in it, where it is known already.
 
     Raises
     ------
@@ -104,9 +108,10 @@ def update(root: Path = paths.ROOT) -> None:
         If a file has lost the marks between which the results stand.
     """
     results = root / "reports" / "results"
-    _write(root / "README.md", blocks(results))
+    found = everything(results) if found is None else found
+    drawn = figure(found)
+    _write(root / "README.md", blocks(found, drawn))
     _write(root / COSTS, {name: costs.markdown(name, results) for name in ("reduced", "paper")})
-    drawn = figure(results)
     if drawn is not None:
         (root / FIGURE).parent.mkdir(parents=True, exist_ok=True)
         (root / FIGURE).write_bytes(drawn.render())

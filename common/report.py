@@ -21,9 +21,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from common import pages
 from common.errors import UserError
 from common.pages import PROFILES, image_width
-from common.site import LIMIT, TEMPLATES, shared, site
-
-__all__ = ["LIMIT", "render", "site"]
+from common.site import LIMIT, TEMPLATES, shared
 
 WIDGETS = "application/vnd.jupyter.widget-view+json"
 SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]

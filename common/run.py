@@ -47,10 +47,11 @@ def _main(argv: list[str]) -> int:
     if word == "clean":
         return clean()
     if word == "site":
-        from common import readme, site
+        from common import ledger, readme, site
 
-        print(f"wrote {shown(site.site(demo=False))}, claims.csv, and the results in README.md")
-        readme.update()
+        found = ledger.everything()
+        print(f"wrote {shown(site.site(demo=False, found=found))}, claims.csv, and the results in README.md")
+        readme.update(found=found)
         return 0
     if word in ("export", "merge"):
         return carry(word, Path(file), arguments.store)

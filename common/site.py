@@ -18,18 +18,18 @@ from markupsafe import Markup
 from common import pages, verdict_tables
 from common.claim_words import caveats, how_tested
 from common.errors import UserError
-from common.ledger import Findings, by_chance, findings, ledger, measured
+from common.ledger import Findings, by_chance, everything, ledger
 from common.papers import PAPERS, Paper
 from common.replications import reports_root
-
-__all__ = ["ledger", "measured", "shared", "site", "stylesheet"]
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 OVERVIEW = "0_overview.html"
 LIMIT = 3_000_000  # bytes of a page; more is slow on a phone and heavy in git
 
 
-def site(reports: Path | None = None, results: Path | None = None, *, demo: bool = True) -> Path:
+def site(
+    reports: Path | None = None, results: Path | None = None, *, demo: bool = True, found: list[Findings] | None = None
+) -> Path:
     """Write index, ledger and comparison again, and the navigation and style of all pages.
 
     Parameters
@@ -40,6 +40,8 @@ def site(reports: Path | None = None, results: Path | None = None, *, demo: bool
         Folder of ``<stem>.parquet`` (default: the committed ones).
     demo : bool
         Whether demo pages are listed. They are not committed, so a committed index leaves them out.
+    found : list of Findings, optional
+        `ledger.everything` of these results, where it is known already.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def site(reports: Path | None = None, results: Path | None = None, *, demo: bool
 
     reports = Path(reports) if reports else reports_root()
     reports.mkdir(parents=True, exist_ok=True)
-    found = [findings(paper, results) for paper in PAPERS]
+    found = everything(results) if found is None else found
     claims = ledger(found)
     claims.drop(columns="headline").to_csv(
         reports / "claims.csv", index=False, float_format="%.6g", lineterminator="\n"
@@ -72,7 +74,7 @@ def site(reports: Path | None = None, results: Path | None = None, *, demo: bool
 # -- what all pages share ----------------------------------------------------------------------------------------------
 
 
-def stylesheet(code: bool = False) -> str:
+def _style(code: bool = False) -> str:
     """The style of all pages; `code`: with that of highlighted source, light and dark."""
     css = (TEMPLATES / "site" / "page.css").read_text(encoding="utf-8")
     if code:
@@ -81,7 +83,7 @@ def stylesheet(code: bool = False) -> str:
         light, dark = (HtmlFormatter(style=name).get_style_defs(".highlight") for name in ("default", "github-dark"))
         screen = "screen and (prefers-color-scheme: dark)"
         css = f"@media not {screen} {{\n{light}\n}}\n@media {screen} {{\n{dark}\n}}\n{css}"
-    return css
+    return f"<style>\n{css}</style>"
 
 
 def shared(reports: Path, name: str, profile: str) -> dict[str, str]:
@@ -121,10 +123,6 @@ def navigation(reports: Path, current: str, profile: str = "", demo: bool = Fals
         .get_template("navigation.html.j2")
         .render(entries=entries, current=current, up="../" if profile else "")
     )
-
-
-def _style(code: bool = False) -> str:
-    return f"<style>\n{stylesheet(code)}</style>"
 
 
 @cache

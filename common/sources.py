@@ -16,7 +16,7 @@ import numpy as np
 
 from common.datacache import Rows, Source
 from common.decoding import Row
-from common.errors import UserError
+from common.errors import UserError, reason
 
 TEST_NAMES = ("test", "validation", "valid", "val")  # the first one present is the test split
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
@@ -95,7 +95,7 @@ def _open_parquet(file: Path):
     try:
         return pq.ParquetFile(file)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{file}: not a readable parquet file ({_first_line(error)}); copy it again") from None
+        raise UserError(f"{file}: not a readable parquet file ({reason(error)}); copy it again") from None
 
 
 def _original_names(files: tuple[Path, ...], image: str) -> list[str]:
@@ -152,7 +152,7 @@ class _ParquetRows:
                         yield self._row(record, f"{file} row {row}")._replace(group=next(groups))
                         row += 1
             except (pa.ArrowException, OSError) as error:
-                raise UserError(f"{file}: damaged after row {row} ({_first_line(error)}); copy it again") from None
+                raise UserError(f"{file}: damaged after row {row} ({reason(error)}); copy it again") from None
 
     def _row(self, record: dict, where: str) -> Row:
         label = record[self.label]
@@ -170,10 +170,6 @@ class _ParquetRows:
             label if self.order is None else self.order[label],
             mask["bytes"] if mask else None,
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _short(names: tuple[str, ...]) -> str:
@@ -231,7 +227,7 @@ def download_torchvision(root: Path, name: str) -> None:
         root.mkdir(parents=True, exist_ok=True)
         _open_torchvision(root, name, "train", download=True)
     except (OSError, RuntimeError) as error:  # URLError is an OSError
-        raise UserError(f"{name}: torchvision's download to {root} failed ({_first_line(error)})") from None
+        raise UserError(f"{name}: torchvision's download to {root} failed ({reason(error)})") from None
 
 
 def _open_torchvision(base: Path, name: str, split: str, download: bool = False):
@@ -254,7 +250,7 @@ def _read_torchvision(base: Path, name: str, split: str, classes: tuple[str, ...
         dataset = _open_torchvision(base, name, split)
     except Exception as error:  # checksums, short files, assertions: torchvision has no error type of its own
         raise UserError(
-            f"{folder}: torchvision cannot read {name} ({_first_line(error)}); "
+            f"{folder}: torchvision cannot read {name} ({reason(error)}); "
             "a file is damaged or cut short: delete the folder and download or copy it again"
         ) from None
     images = np.asarray(dataset.data)

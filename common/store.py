@@ -163,20 +163,12 @@ class Store:
 
     def curves(self, stem: str, keys=None) -> pd.DataFrame:
         """Curves in long form: key, method, curve, x, y. `keys` limits it."""
-        columns: dict[str, list] = {name: [] for name in CURVE_COLUMNS}
-        for record in self._records(stem, keys):
-            for curve in record["curves"]:
-                n = len(curve["x"])
-                row = {
-                    **curve,
-                    "key": [record["key"]] * n,
-                    "method": [curve["method"]] * n,
-                    "curve": [curve["curve"]] * n,
-                }
-                for name, values in columns.items():
-                    values.extend(row[name])
+        whole = [{**curve, "key": record["key"]} for record in self._records(stem, keys) for curve in record["curves"]]
+        upper = pd.DataFrame(whole, columns=CURVE_COLUMNS)
+        if len(upper):
+            upper = upper.explode(["x", "y"], ignore_index=True).infer_objects()
         lower = self.lower(stem, "_curves", keys=keys) if keys is None or keys else pd.DataFrame()
-        return self._over(pd.DataFrame(columns), lower, keys)
+        return self._over(upper, lower, keys)
 
     @staticmethod
     def _over(upper: pd.DataFrame, lower: pd.DataFrame, keys) -> pd.DataFrame:

@@ -8,7 +8,6 @@ the GPU in groups, and writes each down as soon as it is finished.
 from __future__ import annotations
 
 import dataclasses
-import os
 import platform
 import time
 from collections import Counter
@@ -197,7 +196,7 @@ class Run:
             """Another run on the same store may have finished it since."""
             return self.options.refresh or not self.store.has(self.module.STEM, names[cell])
 
-        workers = min(self.options.workers or len(os.sched_getaffinity(0)), len(cells))
+        workers = min(self.options.workers or pool.cores(), len(cells))
         if self.options.device == "cpu" and workers > 1:
             yield from pool.results(self.module, cells, self.context, workers, still_missing, deadline)
             return

@@ -123,7 +123,7 @@ def test_measured_rows_are_the_papers_own_setting(run):
 def test_deviations_follow_the_parameters(run):
     full = paper.Parameters(
         dataset="cifar10", majors=3000, minors=1000, depth=19, width=64, hidden=4096, epochs=10, iterations=19,
-        head_epochs=10, dropout=0.5, batch_norm=False, ablation=(1000, 500, 300),
+        head_epochs=10, image_size=224, dropout=0.5, batch_norm=False, ablation=(1000, 500, 300),
     )  # fmt: skip
     named = {row["what"] for row in paper.deviations(full)}
     assert named == {"what is trained on synthetic samples", "no extrapolation"}

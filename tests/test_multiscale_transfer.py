@@ -19,7 +19,7 @@ from common.studies import multiscale_transfer as paper
 from common.studies import multiscale_transfer_protocol as protocol
 from common.studies import multiscale_transfer_training as steps
 from common.studies.multiscale_transfer_protocol import ARMS, SECOND_RATE, ImageNetTrunk
-from common.studies.multiscale_transfer_source import builder, start
+from common.studies.multiscale_transfer_source import start
 
 GOLDEN = Path(__file__).parent / "golden" / "multiscale_transfer.json"
 #: One part of ten is the test part: 300 of the 3,000 textures.
@@ -113,7 +113,7 @@ def test_transfer_starts_from_the_source_network_with_a_fresh_head(trainings, tm
     assert scratch.initial is None and transfer.seed_init == scratch.seed_init
     assert all(torch.equal(transfer.initial[name], value) for name, value in source.items())
     assert not any(name.startswith("head.") for name in source)
-    fresh = builder(run.cells[0], 2, 1)(torch.Generator().manual_seed(scratch.seed_init))
+    fresh = protocol.builder(run.cells[0], 2, 1)(torch.Generator().manual_seed(scratch.seed_init))
     assert torch.equal(transfer.initial["head.weight"], fresh.head.weight)
 
 

@@ -8,6 +8,7 @@ from common.augmentation import Augmentation
 from common.data import Images
 from common.errors import UserError
 from common.studies import multiscale_transfer_protocol as protocol
+from common.studies.multiscale_transfer import Cell
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_channels():
 
 
 def test_trainable_names():
-    build = protocol.builder("multiscale", 2, 1, 8, 2, "average")
+    build = protocol.builder(Cell("x", 0, width=8, stem=2), 2, 1)
     assert protocol.trainable(build, "") == ("",)
     free = protocol.trainable(build, "trunk branches.branches.kernel1")
     assert free[0].startswith("branches.branches.kernel3") and free[-2:] == ("head.weight", "head.bias")
@@ -102,7 +103,7 @@ def test_trainable_names():
 )
 def test_kernels(name, kernels):
     assert protocol.kernels_of(name) == kernels
-    network = protocol.builder(name, 2, 1, 8, 2, "average")(torch.Generator())
+    network = protocol.builder(Cell("x", 0, network=name, width=8, stem=2), 2, 1)(torch.Generator())
     assert [int(branch.removeprefix("kernel")) for branch in network.branches.branches] == list(kernels)
 
 

@@ -14,7 +14,6 @@ from common.networks import AllCNNBatchNorm, kaiming_
 from common.schedules import Schedule
 from common.vgg import VGG
 
-LAYER_OF = {"C": "the last convolution", "F": "the fully connected layer after it"}
 BEFORE_RELU, BEFORE_NORM = "before ReLU", "before batch normalisation"
 PRETRAINING = ("", "imagenet", "tiny_imagenet")
 

@@ -11,7 +11,7 @@ import torch
 from common import training
 from common.cells import Context
 from common.data import Images
-from common.errors import UserError
+from common.errors import UserError, reason
 from common.seeds import seed
 from common.studies import category_centers as study
 from common.studies import category_centers_networks as networks
@@ -137,9 +137,8 @@ def _load(path: str) -> dict[str, torch.Tensor]:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # a damaged file raises whatever its bytes happen to say
         # What torch says of a pickle is how to load it all the same.
-        unsafe = isinstance(error, pickle.UnpicklingError)
-        reason = "more than tensors" if unsafe else (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"weights {path}: no state dict that torch can load ({reason}); see docs/running.md") from error
+        what = "more than tensors" if isinstance(error, pickle.UnpicklingError) else reason(error)
+        raise UserError(f"weights {path}: no state dict that torch can load ({what}); see docs/running.md") from error
 
 
 def _download(offline: bool) -> dict[str, torch.Tensor]:

@@ -14,7 +14,7 @@ import torch
 
 from common import checks, imbalance, training
 from common.cells import Cell as BaseCell
-from common.cells import Context
+from common.cells import Context, chosen
 from common.data import Images
 from common.errors import UserError
 from common.seeds import seed
@@ -185,12 +185,7 @@ class Latents:
 def latents(backbone: Backbone, context: Context) -> Latents:
     """Latents of a backbone: from the store's artifacts, or after training it."""
     images = context.data(backbone.dataset, backbone.image_size)
-    content = {
-        field.name: getattr(backbone, field.name)
-        for field in dataclasses.fields(backbone)
-        if getattr(backbone, field.name) != field.default
-    }
-    content |= {"version": VERSION, "data": "-".join(part.fingerprint[:16] for part in images)}
+    content = chosen(backbone) | {"version": VERSION, "data": "-".join(part.fingerprint[:16] for part in images)}
     arrays = context.artifact("latents", content, lambda: _train(backbone, *images, context))
     head = {name.removeprefix(HEAD): _tensor(array) for name, array in arrays.items() if name.startswith(HEAD)}
     rest = {name: array for name, array in arrays.items() if not name.startswith(HEAD)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
@@ -47,27 +48,27 @@ def closeness(frame: pd.DataFrame) -> pd.DataFrame:
 
 def closeness_map(frame: pd.DataFrame) -> plots.Chart | None:
     """Distances between the means of minor and major classes; the paper's pairs and the closest ones are marked."""
+    import seaborn
+
     part = frame[(frame["metric"] == "centre_distance") & (frame["method"] == "backbone")]
     if part.empty:
         return None
     means = part.groupby("pair")["value"].mean()
-    matrix = pd.Series(means.to_numpy(), means.index.str.split("-", expand=True)).unstack()
     found, printed = set(closest_pairs(means)), set(paper_pairs())
+    names = means.index.str.split("-", expand=True)
+    matrix = pd.Series(means.to_numpy(), names).unstack()
+    marked = [f"{d:.1f}{' ●' * (pair in found)}{' ◻' * (pair in printed)}" for pair, d in means.items()]
+    texts = pd.Series(marked, names).unstack()
     with matplotlib.rc_context({**RC, "axes.grid": False}):
         figure = plots.Chart(figsize=(6.2, 4.2))
         axes = figure.subplots()
-        image = axes.imshow(matrix, cmap="viridis")
-        for y, major in enumerate(matrix.index):
-            for x, minor in enumerate(matrix.columns):
-                pair = f"{major}-{minor}"
-                text = f"{matrix.loc[major, minor]:.1f}{' ●' if pair in found else ''}{' ◻' if pair in printed else ''}"
-                bright = matrix.loc[major, minor] > (matrix.to_numpy().min() + matrix.to_numpy().max()) / 2
-                axes.text(x, y, text, ha="center", va="center", color="black" if bright else "white", fontsize=9)
-        axes.set_xticks(range(matrix.shape[1]), matrix.columns, parse_math=False)
-        axes.set_yticks(range(matrix.shape[0]), matrix.index, parse_math=False)
-        axes.set_xlabel("minor class")
-        axes.set_ylabel("major class")
-        figure.colorbar(image, label="distance of class means")
+        seaborn.heatmap(
+            matrix, annot=texts, fmt="", annot_kws={"fontsize": 9}, cmap="viridis", square=True, ax=axes,
+            cbar_kws={"label": "distance of class means"}, xticklabels=False, yticklabels=False,
+        )  # fmt: skip
+        axes.set_xticks(np.arange(matrix.shape[1]) + 0.5, matrix.columns, parse_math=False)
+        axes.set_yticks(np.arange(matrix.shape[0]) + 0.5, matrix.index, parse_math=False)
+        axes.set(xlabel="minor class", ylabel="major class")
     figure.alt = f"Distances of class means in latent space; closest one-to-one pairs: {', '.join(sorted(found))}"
     return figure
 

@@ -267,10 +267,5 @@ def sizes(frame: pd.DataFrame) -> pd.DataFrame:
 
 def cost(frame: pd.DataFrame) -> pd.DataFrame:
     """Cells and their time by data set, representation, method and device."""
-    cells = frame.drop_duplicates("key")
-    found = cells.groupby(["representation", "dataset", "method", "device"], as_index=False, sort=False).agg(
-        cells=("key", "size"),
-        hours=("train_seconds", lambda seconds: seconds.sum() / 3600),
-        seconds_a_cell=("train_seconds", "median"),
-    )
-    return shown(in_order(found))
+    by = ["representation", "dataset", "method", "device"]
+    return shown(in_order(tables.cost(frame, by, "cell").drop(columns="diverged")))

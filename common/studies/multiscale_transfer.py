@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from operator import attrgetter
 
 import numpy as np
 import torch
@@ -222,17 +223,19 @@ def check(cells: list[Cell], context: Context) -> None:
                 )
         if cell.dataset in (cell.source, cell.related):
             raise UserError(f"{cell.dataset} is source or related task of itself; name another set as source, related")
-        build = builder(cell.network, 2, 1, cell.width, cell.stem, cell.pooling)
+        parts(cell, context)
+    kind = attrgetter("network", "width", "stem", "pooling", "frozen_first", "frozen_second")
+    for cell in {kind(cell): cell for cell in cells}.values():
+        build = builder(cell, 2, 1)
+        build(torch.Generator())  # which says what is wrong with its width or kernels
         for frozen in (cell.frozen_first, cell.frozen_second):
             trainable(build, frozen)
-        parts(cell, context)
 
 
 def parameter_count(cell: Cell, context: Context) -> int:
     """Trainable parameters of the cell's network on its data, without a pretrained trunk."""
     channels = MAPS if cell.pretrained else pool_of(context, cell.dataset, cell.image_size).images.shape[-1]
-    build = builder(cell.network, 2, channels, cell.width, cell.stem, cell.pooling)
-    return networks.n_parameters(build(torch.Generator()))
+    return networks.n_parameters(builder(cell, 2, channels)(torch.Generator()))
 
 
 def run(cells: list[Cell], context: Context) -> Iterator[Result]:

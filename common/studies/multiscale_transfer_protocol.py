@@ -85,11 +85,11 @@ def kernels_of(network: str) -> tuple[int, ...]:
     return tuple(int(kernel) for kernel in kernels)
 
 
-def builder(network: str, n_classes: int, channels: int, width: int, stem: int, pooling: str) -> Callable:
-    """Generator to initialised network."""
-    if network == "resnet10":
+def builder(cell, n_classes: int, channels: int) -> Callable:
+    """Generator to the cell's network, initialised, for so many classes and channels of the input."""
+    if cell.network == "resnet10":
         return lambda generator: networks.kaiming_(_resnet10(n_classes, channels), generator)
-    options = {"kernels": kernels_of(network), "width": width, "stem": stem, "pooling": pooling}
+    options = {"kernels": kernels_of(cell.network), "width": cell.width, "stem": cell.stem, "pooling": cell.pooling}
     return lambda generator: networks.kaiming_(MultiScaleCNN(n_classes, channels, **options), generator)
 
 
@@ -135,22 +135,24 @@ def trainable(build: Callable, frozen: str) -> tuple[str, ...]:
     UserError
         If a word begins no parameter's name, or nothing is left to train.
     """
-    names = [name for name, _ in build(torch.Generator()).named_parameters()]
     words = tuple(frozen.split())
+    if not words:
+        return ("",)
+    names = [name for name, _ in build(torch.Generator()).named_parameters()]
     for word in words:
         if not any(name.startswith(word) for name in names):
             raise UserError(f"frozen {word!r}: no parameter's name begins so; there are {', '.join(names)}")
-    free = tuple(name for name in names if not name.startswith(words)) if words else ("",)
+    free = tuple(name for name in names if not name.startswith(words))
     if not free:
         raise UserError(f"frozen {frozen!r}: nothing is left to train; leave the head out")
     return free
 
 
-def schedule(iterations: int, batch_size: int, learning_rate: float, weight_decay: float) -> training.Schedule:
-    """Adam (the paper's reference 33) at a constant rate: one stage."""
+def schedule(cell, iterations: int) -> training.Schedule:
+    """Adam (the paper's reference 33) at the cell's constant rate: so many updates, one stage."""
     return training.Schedule(
-        iterations=iterations, batch_size=batch_size, learning_rate=learning_rate, policy="constant", momentum=0.0,
-        weight_decay=weight_decay, bias_rate=1.0, optimiser="adam",
+        iterations=iterations, batch_size=cell.batch_size, learning_rate=cell.learning_rate, policy="constant",
+        momentum=0.0, weight_decay=cell.weight_decay, bias_rate=1.0, optimiser="adam",
     )  # fmt: skip
 
 

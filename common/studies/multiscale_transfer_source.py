@@ -77,7 +77,7 @@ def _pretrain(
     """Train on a whole training set as it is, with the two rates of every other training."""
     train, test = context.data(name, size)
     data = _task(cell, context, name, size, channels)
-    build = builder(cell, len(train.classes), data.inputs.shape[1])
+    build = protocol.builder(cell, len(train.classes), data.inputs.shape[1])
     chance = {stream: seed("source", stream, cell.replicate) for stream in ("seed_init", *STREAMS)}
     fresh = build(torch.Generator().manual_seed(chance["seed_init"])).state_dict()
     member = training.Member(np.arange(len(train)), initial=fresh | initial if initial else None, **chance)
@@ -90,7 +90,7 @@ def _pretrain(
     for updates, factor in ((first, 1.0), (iterations - first, protocol.SECOND_RATE)):
         member = replace(member, learning_rate=factor * cell.learning_rate)
         if updates:
-            (fitted,) = training.fit_many(build, data, [member], schedule(cell, updates), **options)
+            (fitted,) = training.fit_many(build, data, [member], protocol.schedule(cell, updates), **options)
             again = {stream: seed("second stage", getattr(member, stream)) for stream in STREAMS}
             member = replace(member, initial=fitted.state, **again)
     held_out = np.arange(len(train), len(train) + len(test))
@@ -129,13 +129,3 @@ def loaded(build, state: dict) -> torch.nn.Module:
     network = build(torch.Generator())
     network.load_state_dict(state)
     return network.eval()
-
-
-def builder(cell: Cell, n_classes: int, channels: int):
-    """The cell's network for so many classes and channels of the input."""
-    return protocol.builder(cell.network, n_classes, channels, cell.width, cell.stem, cell.pooling)
-
-
-def schedule(cell: Cell, iterations: int) -> training.Schedule:
-    """So many updates with the cell's settings."""
-    return protocol.schedule(iterations, cell.batch_size, cell.learning_rate, cell.weight_decay)

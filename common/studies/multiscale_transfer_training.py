@@ -15,7 +15,7 @@ from common.seeds import seed
 from common.studies import multiscale_transfer as study
 from common.studies import multiscale_transfer_protocol as protocol
 from common.studies.multiscale_transfer import Cell, seeds
-from common.studies.multiscale_transfer_source import STREAMS, builder, loaded, resident, schedule, start
+from common.studies.multiscale_transfer_source import STREAMS, loaded, resident, start
 
 #: Where all arms start from ImageNet, an arm that keeps one distribution is also the one-stage transfer.
 ALSO = {"baseline": "one-stage natural", "oversampling": "one-stage balanced"}
@@ -57,7 +57,7 @@ class _Group:
         self.data = resident(context, shared.dataset, shared.image_size, shared.binary, shared.pretrained)
         self.labels = self.pool.targets(shared.binary)
         self.n_classes = 2 if shared.binary else len(self.pool.classes)
-        self.build = builder(shared, self.n_classes, self.data.inputs.shape[1])
+        self.build = protocol.builder(shared, self.n_classes, self.data.inputs.shape[1])
 
     def run(self) -> Iterator[Result]:
         """Both stages of all, then evaluate cell by cell."""
@@ -112,7 +112,7 @@ class _Group:
             self.build,
             self.data,
             [one.member for one in runs],
-            schedule(shared, first if stage == 1 else shared.iterations - first),
+            protocol.schedule(shared, first if stage == 1 else shared.iterations - first),
             precision=shared.precision,
             trainable=protocol.trainable(self.build, shared.frozen_first if stage == 1 else shared.frozen_second),
             augmentation=protocol.augmentation(shared.augment, self.pool.images.shape[1], shared.border),

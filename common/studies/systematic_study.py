@@ -267,7 +267,7 @@ def check(cells: list[Cell], context: Context) -> None:
             raise UserError(f"{cell.dataset}: images of {height} x {width}; allcnn takes 32 x 32 (image_size 32)")
         imbalance.check_reach(cell.rho, largest_count(cell, train.counts), limited(cell, train))
         counts = class_counts(cell, train.labels, len(train.classes))
-        imbalance.subsample(train.labels, counts, 0, train.classes)
+        imbalance.check_enough(counts, train.counts, train.classes)
 
 
 def limited(cell: Cell, images: Images) -> str:
