@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from common import grids
-from common.errors import UserError
+from common.errors import UserError, unknown
+from common.options import PROFILES
 
 WORDS = {  # word -> whether it takes a file
     "demo": False,
@@ -72,7 +72,7 @@ def parse(argv: list[str]) -> tuple[str, str | None, argparse.Namespace]:
     if word in ("test", "lab"):
         raise UserError(f"{word!r} is a word of ./run_all.sh, and comes first")
     if word not in WORDS:
-        raise grids.unknown("word or profile", word, (*WORDS, "test", "lab"))
+        raise unknown("word or profile", word, (*WORDS, "test", "lab"))
     if len(rest) > WORDS[word]:
         raise UserError(f"{word}: {rest[-1]!r} is one word too many")
     if len(rest) < WORDS[word]:
@@ -85,7 +85,7 @@ def parse(argv: list[str]) -> tuple[str, str | None, argparse.Namespace]:
         raise UserError(f"--jobs {arguments.jobs}: expected at least 1")
     if arguments.jobs > 1 and arguments.no_notebook:
         raise UserError("--jobs is for notebooks; with --no-notebook the cells already use the cores (--set workers=N)")
-    if word in grids.PROFILES:
+    if word in PROFILES:
         return word, None, arguments
     given = {name for name, value in vars(arguments).items() if value != parser().get_default(name)} - {"words"}
     for name in sorted(given - ({"store"} if word in ("export", "merge") else set()) - {"version"}):

@@ -1,5 +1,10 @@
 """The one error that says: the input is wrong, and this is the way out."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 def reason(error: BaseException) -> str:
     """The first line of what an error says, without its full stop; its name where it says nothing."""
@@ -12,3 +17,11 @@ class UserError(ValueError):
     The message is one line that names the value, what was expected and what to do. The command line prints it and
     exits 2; nothing has been started when it is raised.
     """
+
+
+def unknown(what: str, value: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is not among the known ones, with the nearest of them."""
+    known = [str(name) for name in known]
+    close = difflib.get_close_matches(str(value), known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return UserError(f"unknown {what} {value!r}; {hint}there are {', '.join(known) or 'none'}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from common import grids, paths, pool
+from common import grids, paths, pool, typed
 from common.errors import UserError
 from common.options import Options
 from common.replications import Replication, notebooks_root, replications, reports_root, select
@@ -59,18 +59,18 @@ def plan(profile: str, arguments: argparse.Namespace) -> list[Job]:
         # What is meant for cells passes by a notebook that has none.
         asked = [one for one in overrides if paper.study or one[0] in kinds or one[0] not in of_cells]
         for name, _ in asked if arguments.no_notebook else ():
-            if name not in kinds and any(name in grids.notebook_types(p.notebook) for p in replications(True)):
+            if name not in kinds and any(name in typed.notebook_types(p.notebook) for p in replications(True)):
                 way = "; use dataset=folder:PATH" if name == "own_images" else ""
                 raise UserError(f"--set {name}: a parameter of the notebooks, which --no-notebook leaves out{way}")
-        values = {name: grids.parse_value(text, kinds.get(name)) for name, text in asked}
-        values = grids.check(values, kinds, f"--set: {paper}")
+        values = {name: typed.parse_value(text, kinds.get(name)) for name, text in asked}
+        values = typed.check(values, kinds, f"--set: {paper}")
         runs = grids.expand(profile, paper.stem, values, notebooks_root())
         if not runs and profile == "demo":
             runs = [grids.GridRun("demo", values)]  # a notebook's own defaults are the demo
         if not runs and arguments.only:
             raise UserError(f"{paper}: no runs in profile {profile!r} of grids.yaml")
         for run in runs:
-            parameters = grids.check(run.parameters, kinds, f"grids.yaml: {profile}: {paper.stem}: {run.name}")
+            parameters = typed.check(run.parameters, kinds, f"grids.yaml: {profile}: {paper.stem}: {run.name}")
             found.append(replace(build(paper, run.name, profile, parameters, options), optional=run.optional))
     if not found:
         raise UserError(f"profile {profile!r}: no notebook in {notebooks_root()} has runs in it")
@@ -157,14 +157,14 @@ def parameter_types(paper: Replication) -> dict[str, Any]:
     UserError
         If the notebook lacks one of the study's: papermill would only warn, and run something else than was asked for.
     """
-    cell = grids.notebook_types(paper.notebook) if paper.notebook else {}
+    cell = typed.notebook_types(paper.notebook) if paper.notebook else {}
     own = {name: kind for name, kind in cell.items() if name not in FLAGS}
     if not paper.study:
         return own
 
-    parameters = grids.field_types(paper.module().Parameters)
+    parameters = typed.field_types(paper.module().Parameters)
     if paper.notebook:
-        for name in (*grids.field_types(Options), *parameters):
+        for name in (*typed.field_types(Options), *parameters):
             if name not in cell:
                 raise UserError(f"{paper.notebook.name}: its cell tagged 'parameters' lacks {name!r}")
     return {**own, **parameters, "workers": int}
@@ -173,7 +173,7 @@ def parameter_types(paper: Replication) -> dict[str, Any]:
 def build(paper: Replication, run: str, profile: str, parameters: dict, options: dict) -> Job:
     """The job of one run; `UserError` from the study for a value that cannot be run."""
     if not paper.study:
-        cell = grids.notebook_types(paper.notebook)
+        cell = typed.notebook_types(paper.notebook)
         return Job(paper, run, profile, parameters, {k: v for k, v in options.items() if k in cell})
     from common import study
 
@@ -181,7 +181,7 @@ def build(paper: Replication, run: str, profile: str, parameters: dict, options:
         options = {**options, "workers": parameters["workers"]}
         parameters = {name: value for name, value in parameters.items() if name != "workers"}
     module = paper.module()
-    fields = grids.field_types(module.Parameters)
+    fields = typed.field_types(module.Parameters)
     cells = study.Run(module, {name: value for name, value in parameters.items() if name in fields}, options)
     return Job(paper, run, profile, parameters, options, cells)
 
@@ -226,6 +226,6 @@ def check_own_images(job: Job) -> None:
 def with_budget(job: Job, seconds: float) -> dict[str, Any]:
     """The job's options, with what is left of the time budget (infinite: none)."""
     options = dict(job.options)
-    if seconds != float("inf") and (job.study is not None or "time_budget" in grids.notebook_types(job.paper.notebook)):
+    if seconds != float("inf") and (job.study is not None or "time_budget" in typed.notebook_types(job.paper.notebook)):
         options["time_budget"] = f"{max(1, round(seconds))}s"
     return options

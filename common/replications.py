@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from common import grids, paths
-from common.errors import UserError
+from common import paths
+from common.errors import UserError, unknown
 from common.papers import PAPERS
 
 
@@ -85,5 +85,5 @@ def select(there_are: list[Replication], only: list[str]) -> list[Replication]:
             raise UserError(
                 f"--only {name}: a notebook without cells of its own, which --no-notebook leaves nothing of"
             )
-        raise grids.unknown("notebook", name, [str(p) for p in there_are])
+        raise unknown("notebook", name, [str(p) for p in there_are])
     return [p for p in there_are if not only or set(names(p)) & set(wanted)]

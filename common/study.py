@@ -18,7 +18,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from common import data, grids, planning, pool, provenance
+from common import data, planning, pool, provenance, typed
 from common.cells import Cell, Context, Result, completed
 from common.errors import UserError
 from common.options import Options
@@ -271,4 +271,4 @@ def measured(module, store: Store) -> pd.DataFrame:
 
 
 def _construct(kind, values: Mapping, where: str):
-    return kind(**grids.check(values, grids.field_types(kind), where))
+    return kind(**typed.check(values, typed.field_types(kind), where))

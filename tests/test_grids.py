@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from common import cli, grids, jobs
+from common import cli, grids, jobs, typed
 from common.errors import UserError
 from common.replications import replications
 
@@ -87,7 +87,7 @@ def test_unknown_profile_and_missing_file(tmp_path):
     ],
 )
 def test_coerce(value, kind, expected):
-    found = grids.coerce(value, kind, "x")
+    found = typed.coerce(value, kind, "x")
     assert (found, type(found)) == (expected, type(expected))
 
 
@@ -101,7 +101,7 @@ def test_coerce(value, kind, expected):
 )  # fmt: skip
 def test_coerce_refuses(value, kind):
     with pytest.raises(UserError, match=r"^x is .*; expected"):
-        grids.coerce(value, kind, "x")
+        typed.coerce(value, kind, "x")
 
 
 def test_notebook_types(tmp_path):
@@ -113,20 +113,20 @@ def test_notebook_types(tmp_path):
         {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": "y = 1"},
     ]
     path.write_text(json.dumps({"cells": cells}))
-    assert grids.notebook_types(path) == {
+    assert typed.notebook_types(path) == {
         "a": int, "c": float, "d": list[str], "e": Any, "f": Any, "g": bool, "h": bool, "i": list,
     }  # fmt: skip
     for text in ("no json", "{}", json.dumps({"cells": [{"metadata": {"tags": ["parameters"]}, "source": "a ="}]})):
         path.write_text(text)
         with pytest.raises(UserError, match="parameters cannot be read"):
-            grids.notebook_types(path)
+            typed.notebook_types(path)
 
 
 def test_parse_value():
-    assert grids.parse_value("16", str) == "16"
-    assert grids.parse_value("[1, 2]", list[int]) == [1, 2]
-    assert grids.parse_value("[1", list[int]) == "[1"
-    assert grids.parse_value("[0, 10, -3, 0x10, 0.5, 1e3]", list[float]) == [0, 10, -3, 16, 0.5, "1e3"]
+    assert typed.parse_value("16", str) == "16"
+    assert typed.parse_value("[1, 2]", list[int]) == [1, 2]
+    assert typed.parse_value("[1", list[int]) == "[1"
+    assert typed.parse_value("[0, 10, -3, 0x10, 0.5, 1e3]", list[float]) == [0, 10, -3, 16, 0.5, "1e3"]
 
 
 @pytest.mark.parametrize("text", ["010", "-010", "1:30", "1:30.5", "9" * 5000])
@@ -135,15 +135,15 @@ def test_a_number_that_yaml_reads_as_another_one_is_refused(text, kind):
     """YAML 1.1 has octal and sexagesimal numbers; and Python reads no more than 4300 digits."""
     text = f"[{text}]" if kind == list[int] else text
     with pytest.raises(UserError, match=rf"x is '\[?{text.strip('[]')[:40]}.*; expected a "):
-        grids.coerce(grids.parse_value(text, kind), kind, "x")
+        typed.coerce(typed.parse_value(text, kind), kind, "x")
 
 
 @pytest.mark.parametrize("value", [2**53 + 1, -(10**30), 10**400, pytest.param(1 << 20000, id="bits")])
 @pytest.mark.parametrize("kind", [int, float, int | None])
 def test_a_number_too_large_for_arrays_and_floats_is_refused(value, kind):
     with pytest.raises(UserError, match=r"^x is (-?\d+|a whole number of \d+ bits); expected a"):
-        grids.coerce(value, kind, "x")
-    assert grids.coerce(2**53, kind, "x") == 2**53
+        typed.coerce(value, kind, "x")
+    assert typed.coerce(2**53, kind, "x") == 2**53
 
 
 @pytest.mark.parametrize("profile", grids.PROFILES)
@@ -154,7 +154,7 @@ def test_shipped_grids_are_valid(profile, with_notebook):
         kinds = jobs.parameter_types(paper)
         for run in grids.expand(profile, paper.stem):
             job = jobs.build(
-                paper, run.name, profile, grids.check(run.parameters, kinds, run.name), {"profile": profile}
+                paper, run.name, profile, typed.check(run.parameters, kinds, run.name), {"profile": profile}
             )
             assert job.study is None or job.study.cells
 

@@ -234,13 +234,12 @@ def test_clean_keeps_what_was_measured(toys, monkeypatch, capsys, tmp_path):
 
 def test_clean_leaves_no_link_to_what_it_removed(toys, monkeypatch, capsys, tmp_path):
     """And it finds decoded data where IMBALANCE_CACHE says, but nothing else that lies there."""
-    from common import site
+    from common import ledger, site
 
     reports, page = tmp_path / "reports", "4_systematic_study.html"
     (reports / "demo").mkdir(parents=True)
     shutil.copy(ROOT / "reports" / "reduced" / page, reports / "demo" / page)
-    findings = site.findings
-    monkeypatch.setattr(site, "findings", lambda paper, _: findings(paper, tmp_path))  # quick: nothing was measured
+    monkeypatch.setattr(site, "everything", lambda _: ledger.everything(tmp_path))  # quick: nothing was measured
     site.site()
     assert f"demo/{page}" in (reports / "index.html").read_text()
     monkeypatch.setenv("IMBALANCE_CACHE", str(tmp_path / "cache"))
