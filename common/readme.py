@@ -81,7 +81,7 @@ def _headlines(found: list[Findings]) -> str:
 
 def _row(claim: dict) -> tuple:
     limits = [limit for limit in caveats(claim["verdict_note"])[0].split("; ") if limit]
-    limits = [limit.split(":")[0] if limit.startswith("shortened") else limit for limit in limits]
+    limits = [limit if "favourable of" in limit else limit.split(":")[0] for limit in limits]
     verdict = f"{verdict_tables.VERDICTS[claim['verdict']]} {claim['verdict']}"
     verdict += f" ({', '.join(limits)})" if limits else ""
     return claim["paper"], claim["statement"], claim["data"], verdict_tables.verdict_effect(claim), claim["n"], verdict
