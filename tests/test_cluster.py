@@ -16,7 +16,7 @@ import pytest
 import toy_study
 from processes import ENVIRONMENT, cluster_of, lines, measured, until
 
-from common import cluster, jobs, run, study
+from common import cluster, pool, run, study
 from common.errors import UserError
 from common.jobs import Job
 from common.paths import ROOT
@@ -303,6 +303,6 @@ def test_a_cluster_on_this_machine_is_reached_from_this_machine_alone(tmp_path, 
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     listens = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("listens")]
-    assert done.stdout.endswith("done\n") and len(listens) >= 2 + jobs.cores()
+    assert done.stdout.endswith("done\n") and len(listens) >= 2 + pool.cores()
     assert set(listens) == {"127.0.0.1"}
     happened(f"{len(listens)} ports, all of them of 127.0.0.1")

@@ -343,7 +343,7 @@ def test_deviations_follow_the_parameters():
     paper_arms = {"samplers": ON_FEATURES, "image_samplers": ON_IMAGES, "epochs": 50}
     full = {"dataset": "cifar10", "rhos": (2, 5, 10), "replicates": 10, **paper_arms}
     full |= {"per_class": 0, "pretrained": "imagenet", "alpha": 1.0}
-    always = {"support vector machine", "fine-tuning", "synthetic images"}
+    always = {"support vector machine", "fine-tuning", "RMSprop", "synthetic images"}
     assert what(**full) == always
     for changes, name in (
         ({"epochs": 5}, "epochs"),

@@ -186,7 +186,7 @@ EDITS = {  # file -> old, new: prose, plots, another study's numbers, a refactor
     ),
     "studies/multiscale_transfer.py": ("VERSION = 1", "VERSION = 99"),
     "studies/systematic_study_deviations.py": ("from __future__", "# Said in other words.\nfrom __future__"),
-    "cells.py": ("chosen = {", "unlike_the_default = chosen = {"),
+    "cells.py": ("content = {", "what_makes_the_key = content = {"),
 }
 SHOW = """
 import sys
