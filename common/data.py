@@ -13,6 +13,7 @@ import difflib
 import itertools
 import os
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -68,10 +69,12 @@ class Images:
         shape = " x ".join(map(str, self.images.shape))
         return f"Images({self.name} {self.split}: {shape}, {len(self.classes)} classes, {self.fingerprint[:12]})"
 
-    @property
+    @cached_property
     def counts(self) -> np.ndarray:
-        """Images per class, int64, in the order of `classes`."""
-        return np.bincount(self.labels, minlength=len(self.classes))
+        """Images per class, int64, in the order of `classes`; read-only, for thousands of cells are checked by it."""
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        counts.setflags(write=False)
+        return counts
 
 
 def load(
