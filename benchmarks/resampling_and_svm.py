@@ -2,10 +2,10 @@
 
     python benchmarks/resampling_and_svm.py --data DIR --weights FILE
 
-On MobileNet's features of CIFAR-10 (fold 0, ratio 10) and subsets of them: scikit-learn's machine against
-scikit-learn-intelex's, resampling of features and of vectorised images, and in a process of its own the peak memory of
-SMOTE on the paper's largest set of images. Seconds are processor time on one thread, so that other work on the machine
-does not count. Writes benchmarks/results/resampling_and_svm.csv and .md.
+On MobileNet's features of CIFAR-10 (fold 0, ratio 10) and subsets of them: scikit-learn's machine and search for
+neighbours against scikit-learn-intelex's, resampling of features and of vectorised images, and in a process of its own
+the peak memory of SMOTE on the paper's largest set of images. Seconds are processor time on one thread, so that other
+work on the machine does not count. Writes benchmarks/results/resampling_and_svm.csv and .md.
 """
 
 from __future__ import annotations
@@ -68,17 +68,24 @@ def machines(x, y, x_test, sizes, reference_up_to: int) -> list[dict]:
 
 
 def resamplers(x, images, y, sizes, name_of=METHODS) -> list[dict]:
-    """Resampling of subsets, as features and as vectorised images."""
+    """Resampling of subsets, as features and as vectorised images; S+ENN with either search for neighbours."""
+    from imblearn.combine import SMOTEENN
+
     rows = []
     for n in sizes:
         at = subset(y, n)
         for kind, inputs in (("features", x[at]), ("images", vectorised(images[at]))):
             for sampler in SAMPLERS:
+                row = {"what": f"{name_of[sampler]} of {kind}", "samples": len(at), "size": inputs.shape[1]}
                 seconds, found = timed(lambda s=sampler, i=inputs, at=at: resample(s, i, y[at], 0))
-                rows.append({
-                    "what": f"{name_of[sampler]} of {kind}", "kind": "imbalanced-learn", "samples": len(at),
-                    "size": inputs.shape[1], "after": len(found.y), "seconds": seconds,
-                })  # fmt: skip
+                by = "scikit-learn-intelex" if sampler == "smoteenn" else "imbalanced-learn"
+                rows.append(row | {"kind": by, "after": len(found.y), "seconds": seconds})
+                if sampler == "smoteenn":
+                    seconds, plain = timed(lambda i=inputs, at=at: SMOTEENN(random_state=0).fit_resample(i, y[at]))
+                    rows.append(row | {
+                        "kind": "scikit-learn", "after": len(plain[1]), "seconds": seconds,
+                        "agreement": float(np.array_equal(found.x, plain[0]) and np.array_equal(found.y, plain[1])),
+                    })  # fmt: skip
     return rows
 
 
@@ -100,8 +107,9 @@ def largest() -> dict:
 
 def lines(table: pd.DataFrame) -> pd.DataFrame:
     """The table as text, with how many times faster than scikit-learn the other package is."""
-    slow = table[table["kind"] == "scikit-learn"].set_index("samples")["seconds"]
-    ratio = table["samples"].map(slow) / table["seconds"]
+    case = ["what", "samples", "size"]
+    slow = table[table["kind"] == "scikit-learn"].set_index(case)["seconds"]
+    ratio = slow.reindex(pd.MultiIndex.from_frame(table[case])).to_numpy() / table["seconds"]
     fast = table["kind"] == "scikit-learn-intelex"
     shown = table.assign(faster=ratio.where(fast).map(lambda r: "" if np.isnan(r) else f"{r:.1f} times"))
     for name, form in {

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 
@@ -26,52 +28,59 @@ class Findings:
     Parameters
     ----------
     paper : Paper
+    module : module or None
+        Its study; None where nothing was measured.
     frame : DataFrame
         The measured rows that count; empty where there are none.
-    summary : str
-        What was measured, in the words of the study; "" where nothing was.
-    claims : DataFrame
-        Its claims with their verdicts, `COLUMNS`, in the order of the claims file.
-    cost : str
-        What its trainings took (`cost`).
     """
 
     paper: Paper
+    module: ModuleType | None
     frame: pd.DataFrame
-    summary: str
-    claims: pd.DataFrame
-    cost: str
 
+    @cached_property
+    def claims(self) -> pd.DataFrame:
+        """Its claims with their verdicts, `COLUMNS`, in the order of the claims file."""
+        if not (paths.PUBLISHED / f"{self.paper.stem}_claims.yaml").exists():
+            return pd.DataFrame(columns=COLUMNS)
+        from common import claims
 
-def cost(frame: pd.DataFrame, module) -> str:
-    """What the trainings of a study's `frame` took, summed, and on what; "" where nothing was measured."""
-    if frame.empty:
-        return ""
-    cells = frame.drop_duplicates("key")
-    hours = cells.groupby("device", sort=False)["train_seconds"].sum() / 3600
-    # A training has one thread on a processor, named with its cores (`provenance.device_name`), a share of a GPU.
-    units = {device: "core hours" if device.endswith("cores") else "GPU hours" for device in hours.index}
-    spent = "; ".join(f"{time:.1f} {units[device]} of training on {device}" for device, time in hours.items())
-    return spent + (f", without {module.UNCOUNTED}" if hasattr(module, "UNCOUNTED") else "")
+        stated = claims.load(self.paper.stem)
+        verdicts = claims.evaluate(stated, self.frame, study_module=self.module)
+        own = {"paper": self.paper.number, "stem": self.paper.stem, "headline": [claim.headline for claim in stated]}
+        return verdicts.assign(**own).reindex(columns=COLUMNS)
 
+    @property
+    def summary(self) -> str:
+        """What was measured, in the words of the study; "" where nothing was.
 
-def summary(frame: pd.DataFrame, module) -> str:
-    """What was measured, in the words of the study; "" where nothing was.
+        Raises
+        ------
+        UserError
+            If the study has no function that says it.
+        """
+        if self.frame.empty:
+            return ""
+        if not hasattr(self.module, "summary"):
+            name = self.module.__name__
+            raise UserError(f"{name}: no function summary; add one that says in a sentence what was measured")
+        return self.module.summary(self.frame)
 
-    Raises
-    ------
-    UserError
-        If the study has no function that says it.
-    """
-    if frame.empty:
-        return ""
-    if not hasattr(module, "summary"):
-        raise UserError(f"{module.__name__}: no function summary; add one that says in a sentence what was measured")
-    return module.summary(frame)
+    @property
+    def cost(self) -> str:
+        """What its trainings took, summed, and on what; "" where nothing was measured."""
+        if self.frame.empty:
+            return ""
+        cells = self.frame.drop_duplicates("key")
+        hours = cells.groupby("device", sort=False)["train_seconds"].sum() / 3600
+        # A training has one thread on a processor, named with its cores (`provenance.device_name`), a share of a GPU.
+        units = {device: "core hours" if device.endswith("cores") else "GPU hours" for device in hours.index}
+        spent = "; ".join(f"{time:.1f} {units[device]} of training on {device}" for device, time in hours.items())
+        return spent + (f", without {self.module.UNCOUNTED}" if hasattr(self.module, "UNCOUNTED") else "")
 
 
 def findings(paper: Paper, results: Path | None = None) -> Findings:
-    """What was measured of a paper, with its claims judged.
+    """What was measured of a paper.
 
     Parameters
     ----------
@@ -85,9 +94,7 @@ def findings(paper: Paper, results: Path | None = None) -> Findings:
         If a file of claims or results is not as it should be.
     """
     results = Path(results) if results else paths.RESULTS
-    frame = measured(paper, results)
-    module = _study(paper, results)
-    return Findings(paper, frame, summary(frame, module), _judged(paper, frame, module), cost(frame, module))
+    return Findings(paper, _study(paper, results), measured(paper, results))
 
 
 def everything(results: Path | None = None) -> list[Findings]:
@@ -142,13 +149,3 @@ def _study(paper: Paper, results: Path):
     if not (results / f"{paper.stem}.parquet").exists() or not importlib.util.find_spec(name):
         return None
     return importlib.import_module(name)
-
-
-def _judged(paper: Paper, frame: pd.DataFrame, module) -> pd.DataFrame:
-    if not (paths.PUBLISHED / f"{paper.stem}_claims.yaml").exists():
-        return pd.DataFrame(columns=COLUMNS)
-    from common import claims
-
-    stated = claims.load(paper.stem)
-    verdicts = claims.evaluate(stated, frame, study_module=module).assign(paper=paper.number, stem=paper.stem)
-    return verdicts.assign(headline=[claim.headline for claim in stated]).reindex(columns=COLUMNS)

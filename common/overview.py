@@ -8,40 +8,25 @@ where the papers meet in `common.overview_meetings`, printed numbers beside ours
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 from markupsafe import Markup
 
-from common import claims, comparison, comparison_tables, ledger, pages, paths, study, tables, verdict_tables
+from common import comparison, comparison_tables, ledger, pages, paths, study, tables, verdict_tables
 from common import overview_contest as contest
 from common import overview_meetings as meetings
 from common.claim_words import caveats, how_tested
-from common.papers import PAPERS, Paper
+from common.papers import PAPERS
 from common.replications import reports_root
 from common.store import Store
 
 NOT_YET = "Not measured yet."
 
 
-@dataclass(frozen=True)
-class Account:
-    """What there is to say of one paper.
-
-    Parameters
-    ----------
-    paper : Paper
-    module : module or None
-        Its study; None where nothing was measured.
-    frame : DataFrame
-        The measured rows that count, of all its cells on real data; empty where there are none.
-    """
-
-    paper: Paper
-    module: object
-    frame: pd.DataFrame
+class Account(ledger.Findings):
+    """What there is to say of one paper."""
 
     def __bool__(self) -> bool:
         return len(self.frame) > 0
@@ -52,30 +37,13 @@ class Account:
         return comparison.hook(self.paper.stem)
 
     @cached_property
-    def verdicts(self) -> pd.DataFrame:
-        """Its claims with their verdicts, and whether each is a headline."""
-        stated = claims.load(self.paper.stem)
-        found = claims.evaluate(stated, self.frame, self.module)
-        return found.assign(headline=[claim.headline for claim in stated])
-
-    @property
-    def summary(self) -> str:
-        """What was measured, in the words of the study."""
-        return ledger.summary(self.frame, self.module) or NOT_YET
-
-    @property
-    def cost(self) -> str:
-        """Hours of training, and on what."""
-        return ledger.cost(self.frame, self.module)
-
-    @cached_property
     def scores(self) -> pd.DataFrame:
         """The scores that its methods race by; empty where nothing was measured."""
         return self.own.contest(self.frame).reset_index(drop=True) if self else pd.DataFrame()
 
     def counted(self) -> Markup:
         """How often each verdict was given."""
-        counts = self.verdicts["verdict"].value_counts()
+        counts = self.claims["verdict"].value_counts()
         return Markup(" ").join(
             Markup('<span style="white-space: nowrap">{} {}</span>').format(counts[name], verdict_tables.verdict(name))
             for name in verdict_tables.VERDICTS
@@ -118,7 +86,7 @@ def glance(found: dict[str, Account], profile: str) -> tables.Html:
     rows = [
         {
             "paper": f"{one.paper.number} {one.paper.short}" + (f" ({one.paper.known})" if one.paper.known else ""),
-            "measured": one.summary,
+            "measured": one.summary or NOT_YET,
             "claims": one.counted(),
             "training": one.cost or tables.MISSING,
             "more": one.page(profile),
@@ -132,12 +100,12 @@ def account(one: Account, profile: str) -> list:
     """What to display of one paper: findings, figure, headline claims, deviations that matter, cost and link."""
     link = Markup("<p>Claims: {}. Margins, notes and everything else: {}.</p>").format(one.counted(), one.page(profile))
     if not one:
-        return [tables.banner(one.summary, kind="note"), tables.Html(link)]
+        return [tables.banner(NOT_YET, kind="note"), tables.Html(link)]
     shown = [tables.banner(one.summary, kind="note"), best(one)]
     figure = one.own.figure(one.frame)
     if figure is not None:
         shown += [tables.Html("<p>{} {}</p>").format(one.own.FIGURE, one.own.drawn(one.frame)), figure]
-    headlines = one.verdicts[one.verdicts["headline"] & (one.verdicts["verdict"] != "no data")]
+    headlines = one.claims[one.claims["headline"] & (one.claims["verdict"] != "no data")]
     if len(headlines):
         shown.append(_headlines(headlines))
     mattering = [row for row in one.own.deviations(one.frame) if row["what"] in one.own.MATTER]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common import cli, comparison, jobs, overview, paths, plots, running
+from common import claims, cli, comparison, jobs, overview, paths, plots, running
 from common import overview_contest as contest
 from common import overview_meetings as meetings
 from common.papers import PAPERS
@@ -233,9 +233,7 @@ def test_every_comparison_of_a_meeting_names_a_known_method():
             claim = meetings._question(stem, on, metric, method, against)
             assert claim.of == {"method": (method,)} and claim.against == {"method": (against,)}, topic
     for stem, share in meetings.SHARES.items():
-        stated = [
-            c for c in overview.claims.load(stem) if c.on.get("dataset", ("cifar10", "mnist")) == ("cifar10", "mnist")
-        ]
+        stated = [c for c in claims.load(stem) if c.on.get("dataset", ("cifar10", "mnist")) == ("cifar10", "mnist")]
         assert share in {claim.test_share for claim in stated}
 
 
