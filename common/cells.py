@@ -33,6 +33,11 @@ class Cell:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 
+def shared(kind: type, parameters) -> dict[str, object]:
+    """The fields of cells of this `kind` that a study's parameters have, too, with the values there."""
+    return {f.name: getattr(parameters, f.name) for f in dataclasses.fields(kind) if hasattr(parameters, f.name)}
+
+
 def chosen(cell) -> dict[str, object]:
     """The fields of a dataclass that are not at their default."""
     return {f.name: getattr(cell, f.name) for f in dataclasses.fields(cell) if getattr(cell, f.name) != f.default}

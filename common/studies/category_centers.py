@@ -7,14 +7,14 @@ last layer (D), of centres of its features (C, F), of their ablations, and of th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 
 from common import imbalance
 from common.cells import Cell as BaseCell
-from common.cells import Context, Result
+from common.cells import Context, Result, shared
 from common.errors import UserError
 from common.seeds import seed
 from common.studies.category_centers_claims import (  # noqa: F401 - the claims file names them
@@ -70,10 +70,9 @@ class Cell(BaseCell):
 def cells(parameters: Parameters) -> list[Cell]:
     """Replicate by replicate, so that a run cut short is balanced; the two arms of an imbalance next to each other."""
     p = parameters
-    shared = {f.name: getattr(p, f.name) for f in fields(Cell) if hasattr(p, f.name)}
-    shared |= {"count_scale": float(p.count_scale), "epoch_scale": float(p.epoch_scale)}
+    common = shared(Cell, p) | {"count_scale": float(p.count_scale), "epoch_scale": float(p.epoch_scale)}
     return [
-        Cell(replicate=replicate, imbalance=kind, sampler=sampler, **shared)
+        Cell(replicate=replicate, imbalance=kind, sampler=sampler, **common)
         for replicate in range(p.first_replicate, p.first_replicate + p.replicates)
         for kind, sampler in product(p.imbalances, p.samplers)
     ]

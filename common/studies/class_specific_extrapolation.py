@@ -6,7 +6,7 @@ the arm's sampler puts between classes, iteration by iteration. All pairs of cla
 
 from __future__ import annotations
 
-from common.cells import Context
+from common.cells import Context, shared
 from common.studies import class_specific_extrapolation_backbone as backbones
 from common.studies.class_specific_extrapolation_arms import run  # noqa: F401 - part of every study module
 from common.studies.class_specific_extrapolation_backbone import Backbone, backbone_of, class_counts  # noqa: F401
@@ -43,23 +43,16 @@ UNCOUNTED = "the backbones they stand on"
 
 def cells(parameters: Parameters) -> list[Cell]:
     """Replicate by replicate, backbone by backbone, so that a run cut short has whole comparisons."""
-    p = parameters
+    p, common = parameters, shared(Cell, parameters)
     arms = [(0, False, sampler) for sampler in p.samplers] if p.five_pairs else []
     # The size that the other minor classes have, too, is the main experiment's backbone.
     sizes = [0 if size == p.minors else size for size in p.ablation]
     arms += [(rare, True, sampler) for rare in sizes for sampler in p.samplers if sampler in ARMS]
     return [
-        Cell(
-            dataset=p.dataset, replicate=replicate, image_size=p.image_size, majors=p.majors, minors=p.minors,
-            rare=rare, held_out=p.held_out, depth=p.depth, width=p.width, hidden=p.hidden, batch_norm=p.batch_norm,
-            dropout=p.dropout, epochs=p.epochs, batch_size=p.batch_size, learning_rate=p.learning_rate,
-            precision=p.precision, sampler=sampler, ablation=ablation, iterations=p.iterations,
-            head_epochs=p.head_epochs, amount=p.amount, share=p.share, gamma=p.gamma, p_max=p.p_max, tau=p.tau,
-            pairing=p.pairing, distance=p.distance, starts=p.starts, head_rate=p.head_rate,
-        )
+        Cell(**common | {"replicate": replicate, "rare": rare, "ablation": ablation, "sampler": sampler})
         for replicate in range(p.first_replicate, p.first_replicate + p.replicates)
         for rare, ablation, sampler in arms
-    ]  # fmt: skip
+    ]
 
 
 def group(cell: Cell) -> Backbone:

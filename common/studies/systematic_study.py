@@ -15,7 +15,7 @@ import torch
 
 from common import checks, imbalance, networks, training
 from common.cells import Cell as BaseCell
-from common.cells import Context, Result
+from common.cells import Context, Result, shared
 from common.data import Images
 from common.errors import UserError
 from common.seeds import seed
@@ -169,6 +169,7 @@ class Cell(BaseCell):
 def cells(parameters: Parameters) -> list[Cell]:
     """Replicate by replicate, so that a run cut short is balanced; within one, from the reference to the worst."""
     p = parameters
+    common = shared(Cell, p) | {"network": p.network or network_of(p.dataset)}
     complete = [(sampler, 1.0) for sampler in p.samplers]
     partial = [sampler for sampler in p.samplers if sampler in RESAMPLED]
     settings = []
@@ -182,10 +183,8 @@ def cells(parameters: Parameters) -> list[Cell]:
     settings += [("linear", float(rho), None, complete) for rho in p.linear_rhos]
     return [
         Cell(
-            dataset=p.dataset, replicate=replicate, image_size=p.image_size, imbalance=kind, rho=rho, mu=mu,
-            sampler=sampler, to_rho=to_rho, per_class=p.per_class, iterations=p.iterations, precision=p.precision,
-            network=p.network or network_of(p.dataset), learning_rate=rate, repeat=repeat, two_phase=p.two_phase,
-            convergence=p.convergence, rectified=p.rectified, whiten=p.whiten, width=p.width,
+            replicate=replicate, imbalance=kind, rho=rho, mu=mu, sampler=sampler, to_rho=to_rho, learning_rate=rate,
+            repeat=repeat, **common,
         )
         for replicate in range(p.first_replicate, p.first_replicate + p.replicates)
         for kind, rho, mu, samplers in settings
