@@ -54,7 +54,7 @@ def decide(
         for name, one in found.items()
     }
     name = (max if claim.some else min)(rank, key=rank.get)
-    if name:
+    if len(found) > 1:
         notes.append(f"{'most' if claim.some else 'least'} favourable of {len(found)}: {name}")
         if verdict is (Verdict.SUPPORTED if claim.some else Verdict.NOT_SUPPORTED) and found[name].n > 1:
             strict = _interval(claim, shown[name], _corrected(len(holds)))
