@@ -47,9 +47,11 @@ def _names(samplers) -> str:
 
 
 def _features(p) -> list[tuple]:
-    rows = [
-        ("support vector machine", "scikit-learn", "scikit-learn-intelex where installed", "speed; equal in a test")
-    ]
+    why = (
+        "speed; fitted alike, but it then takes some images for another class than scikit-learn does: its float32 "
+        "decisions are off for some pairs of classes (benchmarks/results/resampling_and_svm.md, agreement)"
+    )
+    rows = [("support vector machine", "scikit-learn", "scikit-learn-intelex where installed", why)]
     if missing := [sampler for sampler in ON_FEATURES if sampler not in p.samplers]:
         rows.append(("resamplers of features left out", "none", _names(missing), "cost"))
     if added := [sampler for sampler in p.samplers if sampler not in ON_FEATURES]:
