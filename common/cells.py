@@ -33,9 +33,9 @@ class Cell:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def shared(kind: type, parameters) -> dict[str, object]:
-    """The fields of cells of this `kind` that a study's parameters have, too, with the values there."""
-    return {f.name: getattr(parameters, f.name) for f in dataclasses.fields(kind) if hasattr(parameters, f.name)}
+def shared(kind: type, other) -> dict[str, object]:
+    """The fields of the dataclass `kind` that another, such as a study's parameters, has too, with the values there."""
+    return {f.name: getattr(other, f.name) for f in dataclasses.fields(kind) if hasattr(other, f.name)}
 
 
 def chosen(cell) -> dict[str, object]:

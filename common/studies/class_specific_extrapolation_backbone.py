@@ -6,7 +6,6 @@ kept as an artifact. `Backbone` holds all that decides them, and nothing else.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 
 from common import checks, imbalance, training
 from common.cells import Cell as BaseCell
-from common.cells import Context, chosen
+from common.cells import Context, chosen, shared
 from common.data import Images
 from common.errors import UserError
 from common.seeds import seed
@@ -82,7 +81,7 @@ class Backbone(BaseCell):
 
 def backbone_of(cell: Backbone) -> Backbone:
     """The part of a cell that decides its latents."""
-    return Backbone(**{field.name: getattr(cell, field.name) for field in dataclasses.fields(Backbone)})
+    return Backbone(**shared(Backbone, cell))
 
 
 # -- which images ------------------------------------------------------------------------------------------------------
