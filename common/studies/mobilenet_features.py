@@ -64,7 +64,7 @@ VARIANTS = {
 UNCOUNTED = "the extraction of features"
 #: Result columns that no claim pairs by: `variant` stands for the first five, the others only record.
 NOT_DESIGN = ("layer", "pooled", "standardise", "gamma", "image_size", "iterations", "n_resampled", "n_test", "emptied",
-              "reason", "svm", "extractor", "resampling_seconds", "support_vectors")  # fmt: skip
+              "reason", "svm", "decisions", "extractor", "resampling_seconds", "support_vectors")  # fmt: skip
 #: How the notebook runs a reader's own images, as far as that decides which it takes; they are checked by it.
 OWN_IMAGES = {"rhos": (4,), "image_samplers": (), "per_class": 0}
 

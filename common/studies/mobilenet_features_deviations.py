@@ -48,8 +48,9 @@ def _names(samplers) -> str:
 
 def _features(p) -> list[tuple]:
     why = (
-        "speed; fitted alike, but it then takes some images for another class than scikit-learn does: its float32 "
-        "decisions are off for some pairs of classes (benchmarks/results/resampling_and_svm.md, agreement)"
+        "speed; fitted alike, and predicted from what was fitted, because its own decisions are off for some pairs of "
+        "classes; results whose column `decisions` is empty were still predicted by it, which changes at most a few "
+        "images a fold (benchmarks/results/svm_prediction.md)"
     )
     rows = [("support vector machine", "scikit-learn", "scikit-learn-intelex where installed", why)]
     if missing := [sampler for sampler in ON_FEATURES if sampler not in p.samplers]:

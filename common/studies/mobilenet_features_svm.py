@@ -22,7 +22,10 @@ def run(cells: list[Cell], context: Context) -> Iterator[Result]:
     for cell in cells:
         train_at, test_at = study.fold(cell, context)
         train, test = context.data(cell.dataset, cell.image_size)
-        columns = scoring.columns(cell, study.seeds(cell), train_at, test_at) | {"svm": svm.svc_class()[1]}
+        columns = scoring.columns(cell, study.seeds(cell), train_at, test_at) | {
+            "svm": svm.svc_class()[1],
+            "decisions": svm.DECISIONS,
+        }
         if cell.representation == study.FINETUNED:
             x, x_test = finetuned(cell, context)
         else:
@@ -113,4 +116,4 @@ def predict(cell: Cell, x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> tup
     elif cell.sampler != "none":
         x, y = (x[resampled.positions] if resampled.x is None else resampled.x), resampled.y
     model = svm.fit_rbf(x, y, gamma=cell.gamma, weights=weights)
-    return model.predict(x_test), {**columns, "support_vectors": len(model.support_)}
+    return svm.predict(model, x_test), {**columns, "support_vectors": len(model.support_)}
