@@ -285,7 +285,7 @@ def _use(one: Race, pick: str, unstable: Collection[str]) -> str:
         return f"undecided, n = {one.n} of at least {LEAST}: {highest}"
     if not one.better:
         if not one.ties(one.baseline):
-            return f"{one.baseline}, the baseline: every other method is worse"
+            return f"{one.baseline}: every other method is worse"
         return f"undecided: nothing is shown to be better than {one.baseline}; {highest}"
     if all(one.gap(name, one.baseline).within(WORTH) for name in one.better):
         return f"makes no difference: {pick} is better than {one.baseline}, by less than {WORTH:g}"

@@ -118,6 +118,13 @@ def fit_many(
     return [fitted[k] for k in range(len(members))]
 
 
+def loaded(build, state: dict[str, torch.Tensor]) -> nn.Module:
+    """A network of these weights, for evaluation; `build` is what `fit_many` took."""
+    network = build(torch.Generator())
+    network.load_state_dict(state)
+    return network.eval()
+
+
 @torch.no_grad()
 def forward(
     network: nn.Module, data: Resident, positions=None, *, part: str = "forward", chunk: int = 500, crop: int = 0

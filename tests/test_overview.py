@@ -151,7 +151,7 @@ def test_of_equals_one_that_never_diverged_is_advised():
     [
         (CLEAR, "a"),
         (CLEAR | {"b": (0.80, 0.81, 0.82)}, "a; not told apart from it: b"),
-        (CLEAR | {"baseline": (0.9, 0.9, 0.9)}, "baseline, the baseline: every other method is worse"),
+        (CLEAR | {"baseline": (0.9, 0.9, 0.9)}, "baseline: every other method is worse"),
         (
             {"a": (0.5, 0.7, 0.6), "baseline": (0.6, 0.5, 0.6)},
             "undecided: nothing is shown to be better than baseline; highest so far is a",

@@ -163,9 +163,7 @@ class _Evaluation:
 
     def result(self, fitted: training.Fitted, course: _Course, k: int) -> Result:
         """Evaluate the network that member `k` of the group gave."""
-        network = self.group.build(torch.Generator())
-        network.load_state_dict(fitted.state)
-        network = network.to(self.group.train.device).eval()
+        network = training.loaded(self.group.build, fitted.state).to(self.group.train.device)
         diverged = fitted.diverged or not all(value.isfinite().all() for value in fitted.state.values())
         columns = {}
         if diverged:

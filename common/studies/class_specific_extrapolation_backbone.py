@@ -242,8 +242,7 @@ def _train(backbone: Backbone, train: Images, test: Images, context: Context) ->
         precision=backbone.precision,
         checkpoints=context.checkpoints,
     )
-    network = build(torch.Generator())
-    network.load_state_dict(fitted.state)
+    network = training.loaded(build, fitted.state)
 
     def maps(data: training.Resident, where=None) -> np.ndarray:
         return training.forward(network, data, where, part="maps").cpu().numpy()

@@ -141,14 +141,11 @@ def train(prepared: list[Prepared], context: Context) -> list[Trained]:
             training.Member(one.plan + offset, chance["seed_init"], chance["seed_order"], class_weights=weights)
         )
     course = schedule(prepared[0].iterations)
-    found = []
     how = {"precision": first.precision, "checkpoints": context.checkpoints}
     fitted = training.fit_many(build, data, members, course, **how)
-    for one, result in zip(prepared, fitted, strict=True):
-        network = build(torch.Generator())
-        network.load_state_dict(result.state)
-        found.append(Trained(one, network, result))
-    return found
+    return [
+        Trained(one, training.loaded(build, result.state), result) for one, result in zip(prepared, fitted, strict=True)
+    ]
 
 
 def evaluate(trained: Trained, context: Context) -> Result:

@@ -94,7 +94,7 @@ def _pretrain(
             again = {stream: seed("second stage", getattr(member, stream)) for stream in STREAMS}
             member = replace(member, initial=fitted.state, **again)
     held_out = np.arange(len(train), len(train) + len(test))
-    scores = training.log_probabilities(loaded(build, fitted.state), data, held_out)
+    scores = training.log_probabilities(training.loaded(build, fitted.state), data, held_out)
     accuracy = metrics.accuracy(scores, data.labels[len(train) :]).item()
     state = {key: value.numpy() for key, value in fitted.state.items() if not key.startswith("head.")}
     return state | {"accuracy": np.float64(accuracy)}
@@ -122,10 +122,3 @@ def maps(context: Context, dataset: str, size: int, pretrained: str) -> np.ndarr
         "pretrained": pretrained, "layer": protocol.LAYER, "spread": protocol.SPREAD, "version": study.VERSION,
     }  # fmt: skip
     return context.artifact("multiscale_transfer_maps", fields, make)["maps"]
-
-
-def loaded(build, state: dict) -> torch.nn.Module:
-    """A network of these weights, for evaluation."""
-    network = build(torch.Generator())
-    network.load_state_dict(state)
-    return network.eval()

@@ -15,7 +15,7 @@ from common.seeds import seed
 from common.studies import multiscale_transfer as study
 from common.studies import multiscale_transfer_protocol as protocol
 from common.studies.multiscale_transfer import Cell, seeds
-from common.studies.multiscale_transfer_source import STREAMS, loaded, resident, start
+from common.studies.multiscale_transfer_source import STREAMS, resident, start
 
 #: Where all arms start from ImageNet, an arm that keeps one distribution is also the one-stage transfer.
 ALSO = {"baseline": "one-stage natural", "oversampling": "one-stage balanced"}
@@ -124,7 +124,7 @@ class _Group:
 
     def _evaluate(self, cell: Cell, first, second, run: _Network, source_accuracy: float) -> Result:
         _, test = study.parts(cell, self.context)
-        networks = [loaded(self.build, fitted.state) for fitted in second]
+        networks = [training.loaded(self.build, fitted.state) for fitted in second]
         scores = torch.stack([training.log_probabilities(network, self.data, test) for network in networks])
         scores = scores.logsumexp(0) - np.log(len(networks))  # the mean of the members' probabilities
         diverged = any(fitted.diverged for fitted in (*first, *second)) or not bool(scores.isfinite().all())

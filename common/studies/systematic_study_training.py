@@ -71,7 +71,7 @@ class _Group:
         course = _Convergence(self, members) if self.shared.convergence else None
         watch = {"on_point": course, "at": course.at} if course else {}
         fitted = training.fit_many(self.build, self.train, members, self.schedule, **self.options, **watch)
-        networks_ = [self._network(one.state) for one in fitted]
+        networks_ = [training.loaded(self.build, one.state) for one in fitted]
         twophase = [i for i, cell in enumerate(cells) if cell.two_phase and cell.sampler in study.RESAMPLED]
         phase = self._head_alone if self.shared.protocol.head_alone else self._second_phase
         second = phase([(cells[i], members[i], networks_[i], kept[i]) for i in twophase]) if twophase else []
@@ -104,11 +104,6 @@ class _Group:
             seed_augmentation=chance["seed_augmentation"],
         )
 
-    def _network(self, state: dict) -> torch.nn.Module:
-        network = self.build(torch.Generator())
-        network.load_state_dict(state)
-        return network.eval()
-
     # -- two-phase training: train on with the imbalanced set and a tenth of the rate (section 3.2) -------------------
 
     def _second_phase(self, trained) -> list[tuple[torch.nn.Module, training.Fitted]]:
@@ -120,7 +115,7 @@ class _Group:
             rate = 0.1 * member.learning_rate
             members.append(replace(member, plan=kept, learning_rate=rate, initial=state, class_weights=None, **again))
         fitted = training.fit_many(self.build, self.train, members, self.schedule, **self.options, trainable=("head.",))
-        return [(self._network(one.state), one) for one in fitted]
+        return [(training.loaded(self.build, one.state), one) for one in fitted]
 
     def _head_alone(self, trained) -> list[tuple[torch.nn.Module, training.Fitted]]:
         """The same where nothing is random before the head: its inputs are computed once.
@@ -149,7 +144,7 @@ class _Group:
             checkpoints=self.options["checkpoints"], hold=True,
         )  # fmt: skip
         return [
-            (self._network({**network.state_dict(), **one.state}), one)
+            (training.loaded(self.build, {**network.state_dict(), **one.state}), one)
             for (_, _, network, _), one in zip(trained, fitted, strict=True)
         ]
 
