@@ -181,17 +181,18 @@ def winners(found: list[tuple[dict, Race]], measures: dict[str, str]) -> pd.Data
 
 
 def _winner(group: dict, one: Race, measures: dict[str, str]) -> dict:
-    own, best = one.best == one.baseline, one.best
+    own, best, mean = one.best == one.baseline, one.best, tables.text(float(one.scores[one.best].mean()))
+    alone = "setting" in group
     return {
         "data": group["where"],
+        **({"imbalance": group["setting"]} if alone else {}),
         "measure": measures[group["metric"]],
         "best": f"{best}, of {one.scores.shape[1]}",
         "lead over the baseline": "is the baseline" if own else _lead(one, one.baseline),
         "lead over the next": f"{_lead(one, one.next)} (over {one.next})",
         "no lead shown over": _listed(one.ties(best)) or "none: shown over all",
-        "level of the intervals": level(one),
-        "mean": tables.text(float(one.scores[best].mean())),
-        "imbalance": group.get("setting", settings(one)),
+        "level": level(one),
+        "mean": mean if alone else f"{mean}, {settings(one)}",
         "n": one.n,
     }
 
