@@ -16,8 +16,6 @@ from common.errors import UserError
 
 GAMMAS = ("scale", "auto")
 PIECE = 512  # samples predicted at once, which bounds the memory of their kernel with the support vectors
-#: What computes the decisions; a result without it was predicted by the package that fitted the machine.
-DECISIONS = "common.svm"
 
 
 def svc_class() -> tuple[type, str]:

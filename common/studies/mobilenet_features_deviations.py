@@ -49,8 +49,7 @@ def _names(samplers) -> str:
 def _features(p) -> list[tuple]:
     why = (
         "speed; fitted alike, and predicted from what was fitted, because its own decisions are off for some pairs of "
-        "classes; results whose column `decisions` is empty were still predicted by it, which changes at most a few "
-        "images a fold (benchmarks/results/svm_prediction.md)"
+        "classes (benchmarks/results/svm_prediction.md)"
     )
     rows = [("support vector machine", "scikit-learn", "scikit-learn-intelex where installed", why)]
     if missing := [sampler for sampler in ON_FEATURES if sampler not in p.samplers]:

@@ -22,10 +22,7 @@ def run(cells: list[Cell], context: Context) -> Iterator[Result]:
     for cell in cells:
         train_at, test_at = study.fold(cell, context)
         train, test = context.data(cell.dataset, cell.image_size)
-        columns = scoring.columns(cell, study.seeds(cell), train_at, test_at) | {
-            "svm": svm.svc_class()[1],
-            "decisions": svm.DECISIONS,
-        }
+        columns = scoring.columns(cell, study.seeds(cell), train_at, test_at) | {"svm": svm.svc_class()[1]}
         if cell.representation == study.FINETUNED:
             x, x_test = finetuned(cell, context)
         else:
@@ -62,8 +59,8 @@ def features(cell: Cell, context: Context, train_at: np.ndarray, test_at: np.nda
             "pooled": cell.pooled,
             "images": "all" if whole else hashlib.sha256(positions.tobytes()).hexdigest(),
         }
-        if study.VERSION > 1:  # version 1 stays out, so that what was made before the version was a field is found
-            fields["version"] = study.VERSION
+        if study.KEPT_VERSION > 1:  # 1 stays out, so that what was made before the version was a field is found
+            fields["version"] = study.KEPT_VERSION
         wanted = images.images if whole else images.images[positions]
 
         def make(wanted=wanted):
@@ -83,7 +80,7 @@ def finetuned(cell: Cell, context: Context) -> tuple[np.ndarray, np.ndarray]:
 
     base = replace(cell, representation=study.IMAGES, sampler="none")
     fingerprints = [part.fingerprint for part in context.data(cell.dataset, cell.image_size)]
-    fields = {**asdict(base), "data": fingerprints, "version": study.VERSION}
+    fields = {**asdict(base), "data": fingerprints, "version": study.KEPT_VERSION}
     kept = context.artifact("mobilenet_finetuned", fields, lambda: mobilenet_features_images.features(base, context))
     return np.array(kept["train"]), np.array(kept["test"])
 
