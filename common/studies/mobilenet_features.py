@@ -43,7 +43,8 @@ from common.studies.mobilenet_features_selection import (  # noqa: F401 - which 
 )
 
 STEM = "mobilenet_features"
-VERSION = 2  # 2: machines predict from what was fitted (common.svm); by scikit-learn-intelex's own AvAcc was up to .03 off
+#: 2: machines predict from what was fitted (`common.svm`); scikit-learn-intelex's own prediction was off.
+VERSION = 2
 #: Of features and fine-tuned networks, which are kept apart from results: raised where these change.
 KEPT_VERSION = 1
 GROUP = 60  # cells handed to a GPU at a time
