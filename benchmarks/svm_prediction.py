@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from common import metrics, paths, resampling, study, svm, tables
+from common import metrics, paths, provenance, resampling, study, svm, tables
 from common.mobilenet_weights import digest, read
 from common.studies import mobilenet_features as paper
 from common.studies.mobilenet_features_resampling import METHODS, resample
@@ -92,16 +92,23 @@ def main() -> None:
             with threadpool_limits(1):
                 rows.append(compared(run, sampler, fold))
             print(rows[-1], flush=True)
-    table = pd.DataFrame(rows)
+    write(pd.DataFrame(rows).assign(device=provenance.device_name("cpu")))
+
+
+def write(table: pd.DataFrame) -> None:
+    """The table as CSV and, with a summary, as Markdown."""
     TABLE.parent.mkdir(exist_ok=True)
     table.to_csv(TABLE, index=False, float_format="%.6f", lineterminator="\n")
-    shown = table.assign(**{name: table[name].map("{:.4f}".format) for name in table if name.startswith("AvAcc")})
+    shown = table.drop(columns="device").assign(
+        **{name: table[name].map("{:.4f}".format) for name in table if name.startswith("AvAcc")}
+    )
     off = (table["AvAcc"] - table["AvAcc, their prediction"]).abs()
+    changed = table["images that change"]
     text = (
-        f"Written by `python benchmarks/svm_prediction.py`; scikit-learn-intelex {version('scikit-learn-intelex')}. "
-        f"Ratio {RATIO:g}. Of {len(table)} machines, {int((table['images that change'] > 0).sum())} take some "
-        f"images for another class when they predict from what was fitted: at most "
-        f"{table['images that change'].max()} of a fold's, and AvAcc changes by at most {off.max():.4f}."
+        f"Written by `python benchmarks/svm_prediction.py`; {table['device'].iloc[0]}, "
+        f"scikit-learn-intelex {version('scikit-learn-intelex')}. Ratio {RATIO:g}. Of {len(table)} machines, "
+        f"{int((changed > 0).sum())} take some images for another class when they predict from what was fitted: "
+        f"at most {changed.max()} of a fold's, and AvAcc changes by at most {off.max():.4f}."
     )
     body = tables.markdown(shown.columns, shown.to_numpy(dtype=object))
     TABLE.with_suffix(".md").write_text(

@@ -43,7 +43,8 @@ from common.studies.mobilenet_features_selection import (  # noqa: F401 - which 
 )
 
 STEM = "mobilenet_features"
-#: 2: machines predict from what was fitted (`common.svm`); scikit-learn-intelex's own prediction was off.
+#: 2: machines predict from what was fitted (`common.svm`), because scikit-learn-intelex's own prediction is off on
+#: Intel processors. What was measured before on an AMD EPYC was carried over: predicted again, it is the same.
 VERSION = 2
 #: Of features and fine-tuned networks, which are kept apart from results: raised where these change.
 KEPT_VERSION = 1
