@@ -1,10 +1,9 @@
 """Support vector machines, fitted by scikit-learn-intelex where it is installed, which is faster, else by scikit-learn.
 
-The prediction is ours. scikit-learn-intelex 2026.2 fits the same machine as scikit-learn, but on an Intel processor its
-decision values are wrong, by up to 2, for those pairs of more than two classes whose number of support vectors is one
-to thirteen more than a multiple of 256 (but for eight and twelve more); on an AMD EPYC they are right. Computed from
-what was fitted they agree with scikit-learn's to single precision on both. What that changes on the Intel processor
-stands in benchmarks/results/svm_prediction.md.
+The prediction is ours. scikit-learn-intelex 2026.2 fits the same machine as scikit-learn, but on the Intel processor it
+was looked at on its decision values are wrong, by up to 2, for those pairs of more than two classes whose number of
+support vectors is one to thirteen more than a multiple of 256 (but for eight and twelve more). Computed from what was
+fitted they agree with scikit-learn's to single precision. benchmarks/results/svm_prediction.md has what that changes.
 """
 
 from __future__ import annotations

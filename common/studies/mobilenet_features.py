@@ -44,7 +44,8 @@ from common.studies.mobilenet_features_selection import (  # noqa: F401 - which 
 
 STEM = "mobilenet_features"
 #: 2: machines predict from what was fitted (`common.svm`), because scikit-learn-intelex's own prediction is off on
-#: Intel processors. What was measured before on an AMD EPYC was carried over: predicted again, it is the same.
+#: an Intel processor. What was measured before on an AMD EPYC was carried over: those of its machines that were fitted
+#: and predicted again had the same scores.
 VERSION = 2
 #: Of features and fine-tuned networks, which are kept apart from results: raised where these change.
 KEPT_VERSION = 1

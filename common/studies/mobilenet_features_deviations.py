@@ -49,7 +49,7 @@ def _names(samplers) -> str:
 def _features(p) -> list[tuple]:
     why = (
         "speed; fitted alike, and predicted from what was fitted, because its own decisions are off for some pairs of "
-        "classes on Intel processors (benchmarks/results/svm_prediction.md)"
+        "classes on an Intel processor (benchmarks/results/svm_prediction.md)"
     )
     rows = [("support vector machine", "scikit-learn", "scikit-learn-intelex where installed", why)]
     if missing := [sampler for sampler in ON_FEATURES if sampler not in p.samplers]:
