@@ -111,7 +111,7 @@ def test_a_damaged_artifact_is_made_anew(tmp_path, damage):
 
 
 @pytest.mark.parametrize(("version", "made"), [(1, "before"), (2, "anew")])
-def test_features_belong_to_a_version_of_the_study(tmp_path, monkeypatch, version, made):
+def test_features_belong_to_a_version_of_their_own(tmp_path, monkeypatch, version, made):
     """What was made before the version was a field is found at version 1."""
     from common import keras_features, mobilenet_weights
     from common.studies import mobilenet_features as study
@@ -129,5 +129,5 @@ def test_features_belong_to_a_version_of_the_study(tmp_path, monkeypatch, versio
     fields = {"data": "f", "weights": "d", "layer": cell.layer, "pooled": False, "images": "all"}
     arrays = {"features": np.ones((2, 3)), "extractor": np.array("before")}
     artifact(tmp_path, "mobilenet_features", fields, lambda: arrays)
-    monkeypatch.setattr(study, "VERSION", version)
+    monkeypatch.setattr(study, "KEPT_VERSION", version)
     assert svm.features(cell, context, np.arange(2), np.arange(2))[2] == made

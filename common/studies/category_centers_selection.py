@@ -8,6 +8,7 @@ from common.coverage import covering
 from common.matching import at_defaults
 from common.names import named
 from common.published_numbers import published
+from common.tables import span
 
 #: Fields of a cell that the paper does not vary, at their defaults.
 USUAL = {"width": 96, "hidden": 4096, "batch_size": 0, "batch_norm": False, "patience": 8}
@@ -112,7 +113,8 @@ def summary(frame: pd.DataFrame) -> str:
     """What was measured, in one sentence for the README and the index."""
     parts = []
     for (network, dataset), rows in frame[frame["count_scale"] == 1].groupby(["network", "dataset"]):
-        iterations, replicates = int(rows["iterations"].max()), rows["replicate"].nunique()
+        iterations = int(rows["iterations"].max())
+        replicates = rows.groupby(["imbalance", "sampler"])["replicate"].nunique()
         what = f"{NAMES[network]} on {named(dataset)} for at most {iterations:,} updates"
-        parts.append(f"{what}, {replicates} replicate{'s' * (replicates > 1)}")
+        parts.append(f"{what}, {span(replicates, 'replicate')}")
     return f"{frame['key'].nunique():,} networks: {'; '.join(parts)}."

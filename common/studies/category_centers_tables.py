@@ -36,12 +36,12 @@ def summary(number: str, name: str, frame: pd.DataFrame) -> str:
     if frame.empty:
         return f"Table {number}, {name}: not measured yet."
     counted = frame.drop_duplicates("key")
-    updates, n = int(counted["iterations"].iloc[0]), counted["replicate"].nunique()
+    updates, n = int(counted["iterations"].iloc[0]), counted.groupby(["imbalance", "sampler"]).size()
     networks = f"{len(counted)} network{'s' * (len(counted) > 1)}"
-    text = f"Table {number}, {name}: {networks}, replicates: {n}, at most {updates:,} weight updates."
+    text = f"Table {number}, {name}: {networks}, replicates: {tables.span(n)}, at most {updates:,} weight updates."
     if unjudged := study.unjudged(frame):
         return f"{text} {unjudged}. No claim is judged on them, and no order in the tables means anything."
-    if n < 2:
+    if n.max() < 2:
         text += " One replicate has no interval: neither an order nor a direction is shown by it."
     if not is_full(frame):
         cut = int((counted["ended_by"] == "limit").sum())
