@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from common import metrics, paths, provenance, resampling, study, svm, tables
+from common import metrics, paths, provenance, study, svm, tables
 from common.mobilenet_weights import digest, read
 from common.studies import mobilenet_features as paper
-from common.studies.mobilenet_features_resampling import METHODS, resample
-from common.studies.mobilenet_features_svm import features
+from common.studies.mobilenet_features_resampling import METHODS
+from common.studies.mobilenet_features_svm import features, fit
 
 TABLE = paths.ROOT / "benchmarks" / "results" / "svm_prediction.csv"
 RATIO = 10.0
@@ -29,8 +29,7 @@ RATIO = 10.0
 
 def support_vectors(model) -> np.ndarray:
     """How many support vectors each pair of classes has."""
-    last = np.cumsum(model.n_support_)
-    of = [slice(end - count, end) for end, count in zip(last, model.n_support_, strict=True)]
+    of = svm.by_class(model)
     used = model.dual_coef_ != 0
     pairs = itertools.combinations(range(len(of)), 2)
     return np.array([used[j - 1, of[i]].sum() + used[i, of[j]].sum() for i, j in pairs])
@@ -47,21 +46,15 @@ def compared(run, sampler: str, fold: int) -> dict:
     train_at, test_at = paper.fold(cell, run.context)
     train, test = run.context.data(cell.dataset, cell.image_size)
     x, x_test, _ = features(cell, run.context, train_at, test_at)
-    y, labels = train.labels[train_at], test.labels[test_at]
-    weights = None
-    if sampler == "weighted":
-        weights = resampling.class_weights(y, int(y.max()) + 1)[y]
-    elif sampler != "none":
-        found = resample(sampler, x, y, paper.seeds(cell)["seed_resampling"])
-        x, y = (x[found.positions] if found.x is None else found.x), found.y
-    model = svm.fit_rbf(x, y, weights=weights)
+    labels = test.labels[test_at]
+    model, columns = fit(cell, x, train.labels[train_at])
     ours, theirs = svm.predict(model, x_test), model.predict(x_test)
     beyond = support_vectors(model) % 256
     return {
         "dataset": cell.dataset,
         "resampling": METHODS[sampler],
         "fold": fold,
-        "samples": len(y),
+        "samples": columns["n_resampled"],
         "pairs": len(beyond),
         "pairs just above a multiple of 256": int(np.isin(beyond, (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 13)).sum()),
         "images": len(labels),

@@ -77,6 +77,12 @@ def fit_rbf(x, y, *, gamma: str = "scale", weights=None):
     return model.fit(x, y, sample_weight=weights)
 
 
+def by_class(model) -> list[slice]:
+    """Where the support vectors of each class stand in a fitted classifier, which sorts them by class."""
+    ends = np.cumsum(model.n_support_)
+    return [slice(end - count, end) for end, count in zip(ends, model.n_support_, strict=True)]
+
+
 def decisions(model, x) -> np.ndarray:
     """The decision values of a fitted RBF classifier for each pair of classes, from its support vectors.
 
@@ -94,8 +100,7 @@ def decisions(model, x) -> np.ndarray:
     """
     from sklearn.metrics.pairwise import rbf_kernel
 
-    last = np.cumsum(model.n_support_)  # support vectors are sorted by class
-    of = [slice(end - count, end) for end, count in zip(last, model.n_support_, strict=True)]
+    of = by_class(model)
     pairs = list(itertools.combinations(range(len(of)), 2))
     sign = -1 if len(of) == 2 else 1
     values = np.empty((len(x), len(pairs)))

@@ -94,7 +94,13 @@ def standardised(x: np.ndarray, x_test: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def predict(cell: Cell, x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> tuple[np.ndarray, dict]:
-    """Labels predicted for `x_test` by the cell's machine, and columns on what was fitted.
+    """Labels predicted for `x_test` by the cell's machine, and columns on what was fitted; raises what `fit` does."""
+    model, columns = fit(cell, x, y)
+    return svm.predict(model, x_test), columns
+
+
+def fit(cell: Cell, x: np.ndarray, y: np.ndarray) -> tuple:
+    """The cell's machine, for `svm.predict`, and columns on what it was fitted on.
 
     Random oversampling and class weights enter as weights of the samples: the same optimum as repeating them.
 
@@ -113,4 +119,4 @@ def predict(cell: Cell, x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> tup
     elif cell.sampler != "none":
         x, y = (x[resampled.positions] if resampled.x is None else resampled.x), resampled.y
     model = svm.fit_rbf(x, y, gamma=cell.gamma, weights=weights)
-    return svm.predict(model, x_test), {**columns, "support_vectors": len(model.support_)}
+    return model, {**columns, "support_vectors": len(model.support_)}
