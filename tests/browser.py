@@ -8,6 +8,11 @@ import time
 
 EXECUTABLE = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SECONDS = 60  # that an answer may take
+NAVIGATED = -32000  # the protocol's code where the page that was asked has gone, as while a link is followed
+
+
+class Refused(Exception):
+    """A command that the browser answered with an error; its code and message."""
 
 
 class Browser:
@@ -39,7 +44,7 @@ class Browser:
             self(f"{domain}.enable")
 
     def __call__(self, method, **parameters):
-        """Send a command of the DevTools protocol and return its result."""
+        """Send a command of the DevTools protocol and return its result, or raise what was refused."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         message |= {"sessionId": self._session} if self._session else {}
@@ -47,7 +52,8 @@ class Browser:
         while True:
             answer = self._read()
             if answer.get("id") == self._number:
-                assert "error" not in answer, answer["error"]
+                if "error" in answer:
+                    raise Refused(answer["error"]["code"], f"{method}: {answer['error']['message']}")
                 return answer["result"]
 
     def _read(self):
@@ -86,11 +92,19 @@ class Browser:
         return result["result"].get("value")
 
     def wait(self, expression):
-        """Until an expression is true."""
+        """Until an expression is true; a page that goes while it is asked is asked again when the next one is there."""
         until = time.monotonic() + SECONDS
-        while not self.evaluate(f"Boolean({expression})"):
+        while not self._holds(expression):
             assert time.monotonic() < until, f"never true: {expression}"
             time.sleep(0.02)
+
+    def _holds(self, expression):
+        try:
+            return self.evaluate(f"Boolean({expression})")
+        except Refused as refused:
+            if refused.args[0] != NAVIGATED:
+                raise
+            return False
 
     def press(self, key, text=""):
         """A key as a reader presses it."""
