@@ -340,6 +340,9 @@ def test_deviations_follow_the_parameters():
     assert what(**{**vgg, "iterations": 1000}) - always == {"weight updates"}
     assert what(**{**vgg, "input_size": 64}) - always == {"input of VGG-16", "fully connected layers"}
     assert what(**{**vgg, "pretraining": ""}) - always == {"pre-training"}
+    tiny = {"pretraining": "tiny_imagenet", "pretraining_iterations": 2000, "batch_norm": True}
+    assert what(**{**vgg, **tiny}) - always == {"pre-training", "batch normalisation"}
+    assert what(**{**vgg, "hidden": 8}) - always == {"fully connected layers"}
     assert what(**{**vgg, "count_scale": 0.1}) - always == {"images per class"}
     assert what(**full) - always == {
         "pre-training of All-CNN", "oversampling with All-CNN", "last layer for cRT, tau-norm, LWS"
@@ -362,6 +365,8 @@ def measured(**columns):
             "input_size",
             "pretraining",
             "pretrained",
+            "pretraining_iterations",
+            "batch_norm",
             "count_scale",
             "epoch_scale",
             "plateau",
@@ -392,6 +397,20 @@ def test_of_several_vggs_the_most_complete_counts_and_of_equal_ones_the_papers()
     small, imagenet = measured(**vgg, input_size=64), measured(**vgg, input_size=224, pretraining="imagenet")
     assert chosen(small, imagenet) == {("imagenet", 224)}
     assert chosen(small, imagenet.iloc[:3]) == {("", 64)}
+
+
+def test_of_stand_ins_for_imagenet_one_kind_counts():
+    """Networks with batch normalisation and without, or of two lengths of pre-training, are no replicates."""
+    vgg = {"network": "vgg16", "pretraining": "tiny_imagenet", "input_size": 32}
+    short, long = (measured(**vgg, pretraining_iterations=n, batch_norm=True) for n in (2000, 30_000))
+    plain = measured(**vgg, pretraining_iterations=30_000, batch_norm=False)
+
+    def chosen(*parts):
+        kept = paper.selected(pd.concat(parts))
+        return set(zip(kept["pretraining_iterations"], kept["batch_norm"], strict=True))
+
+    assert chosen(short, long) == {(30_000, True)} and chosen(short, long.iloc[:3]) == {(2000, True)}
+    assert chosen(plain, long) == {(30_000, False)} and chosen(plain.iloc[:3], long) == {(30_000, True)}
 
 
 def test_a_network_that_has_not_learned_is_not_judged():

@@ -142,10 +142,12 @@ def test_a_schedule_that_the_limit_cut_short_is_said(frame):
 
 
 def test_what_vgg_stood_on_is_said(frame):
-    small = frame.assign(pretraining="tiny_imagenet", input_size=64).where(frame["network"] == "vgg16", frame)
+    changed = {"pretraining": "tiny_imagenet", "input_size": 64, "batch_norm": True}
+    small = frame.assign(**changed).where(frame["network"] == "vgg16", frame)
     found = evaluate(load(paper.STEM), small, paper).set_index("id")
     note = found.loc["vgg-cifar10-few", "verdict_note"]
     assert "stand-in: not pre-trained on ImageNet; stand-in: input of 64, not 224" in note
+    assert "stand-in: VGG-16 with batch normalisation" in note
     assert found.loc["parameters-saved-c", "verdict"] == "no data"  # at 64 pixels another share
     assert "stand-in" not in found.loc["allcnn-few", "verdict_note"]
 

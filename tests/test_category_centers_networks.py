@@ -60,6 +60,25 @@ def test_layers_of_vgg(pictures):
     assert torch.allclose(read["head", ""], network(pictures))
 
 
+def test_a_vgg_starts_near_chance():
+    """As torchvision starts it: He's deviations for convolutions, 0.01 for fully connected layers."""
+    network = built(paper.Cell("cifar10", 0, network="vgg16", hidden=256)).network
+    layers = dict(network.named_modules())
+    for name, layer in layers.items():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            body = name.startswith("body")
+            expected = (2 / layer.weight[0].numel()) ** 0.5 if body else 0.01
+            assert layer.weight.std().item() == pytest.approx(expected, rel=0.05), name
+            assert not layer.bias.any()
+
+
+@pytest.mark.parametrize(("batch_norm", "rate"), [(False, 0.01), (True, 0.05)])
+def test_the_rate_of_pre_training(batch_norm, rate):
+    cell = paper.Cell("cifar10", 0, network="vgg16", batch_norm=batch_norm, pretraining_iterations=7)
+    schedule = pretraining._schedule(cell)
+    assert (schedule.learning_rate, schedule.iterations, schedule.batch_size) == (rate, 7, 128)
+
+
 def test_images_are_standardised_and_scaled():
     images = np.random.default_rng(0).integers(0, 256, (1500, 8, 8, 3), dtype=np.uint8)
     mean, deviation = networks.channel_statistics(images)

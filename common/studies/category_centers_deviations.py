@@ -20,7 +20,9 @@ def deviations(parameters) -> list[dict]:
         why = "cost; fc6 is a convolution over the whole pooled map, which is smaller then"
         rows.append(("input of VGG-16", "224 x 224", here, why))
     if vgg and p.pretraining != "imagenet":
-        here = {"": "from scratch", "tiny_imagenet": "trained here on tiny_imagenet, a stand-in"}[p.pretraining]
+        here = "from scratch"
+        if p.pretraining:
+            here = f"trained here on tiny_imagenet, {p.pretraining_iterations:,} updates of 128, a stand-in"
         rows.append(("pre-training", "ImageNet", here, "the weights could not be had, or were not asked for"))
     if vgg and p.pretraining == "imagenet" and p.input_size != 224:
         rows.append(("fully connected layers", "pre-trained", "fresh", "pre-trained ones fit 224 x 224 only"))
@@ -49,9 +51,11 @@ def deviations(parameters) -> list[dict]:
         rows.append(("batch size", "50" if vgg else "256", p.batch_size, "asked for"))
     if not vgg and p.width != 96:
         rows.append(("All-CNN", "width 96", f"width {p.width}", "cost"))
-    if vgg and (p.hidden != 4096 or p.batch_norm):
-        here = f"width {p.hidden}, batch normalisation: {'yes' if p.batch_norm else 'no'}"
-        rows.append(("VGG-16", "fully connected layers of 4096, no batch normalisation", here, "asked for"))
+    if vgg and p.hidden != 4096:
+        rows.append(("fully connected layers", "width 4096", f"width {p.hidden}", "asked for"))
+    if vgg and p.batch_norm:
+        why = "without ImageNet's weights it takes long to learn anything without it"
+        rows.append(("batch normalisation", "none in VGG-16", "after each convolution", why))
     rows.append(("repetitions", STATED, p.replicates, "each with other images, initial weights and order; intervals"))
     if p.precision != "fp32":
         why = "speed, of training alone; last layer, features and metrics are in fp32; compared in benchmarks/"

@@ -142,6 +142,19 @@ def builder(cell, shape: tuple[int, ...], n_classes: int, statistics) -> Callabl
             network = AllCNNBatchNorm(n_classes, shape[2], cell.width)
         else:
             network = VGG(16, n_classes, cell.input_size or shape[0], cell.hidden, cell.batch_norm)
-        return Standardised(kaiming_(network, generator), *statistics, size=cell.input_size)
+        kaiming_(network, generator)
+        if isinstance(network, VGG):
+            _quieten(network, generator)
+        return Standardised(network, *statistics, size=cell.input_size)
 
     return build
+
+
+def _quieten(network: VGG, generator: torch.Generator) -> None:
+    """Start the fully connected layers at a deviation of 0.01, as torchvision does.
+
+    With He's, four times that before dropout, the loss starts far above chance, and the network comes back to chance
+    and stays there.
+    """
+    for layer in (network.fc6, network.fc7, network.head):
+        nn.init.normal_(layer.weight, std=0.01, generator=generator)

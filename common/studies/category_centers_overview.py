@@ -85,4 +85,6 @@ def _departures(part: pd.DataFrame) -> list[str]:
         words.append(f"pre-trained on {first['pretraining']}" if first["pretraining"] else "from scratch")
     if first["network"] == "vgg16" and first["input_size"] != 224:
         words.append("smaller input")
+    if first["network"] == "vgg16" and first["batch_norm"]:
+        words.append("batch normalisation")
     return words

@@ -57,7 +57,7 @@ def _pretrain(cell: Cell, source: Images, context: Context) -> dict[str, np.ndar
     """A VGG-16 on another data set; its state without the last layer."""
     n_classes = len(source.classes)
     build = networks.builder(cell, source.images.shape[1:], n_classes, networks.channel_statistics(source.images))
-    schedule = _schedule(cell.pretraining_iterations)
+    schedule = _schedule(cell)
     data = training.Resident(source.images, source.labels, context.options.device)
     chance = {f"seed_{name}": seed("pretraining", name) for name in ("init", "order", "dropout")}
     member = training.Member(np.arange(len(source)), **chance)
@@ -66,12 +66,12 @@ def _pretrain(cell: Cell, source: Images, context: Context) -> dict[str, np.ndar
     return {name: value.numpy() for name, value in fitted.state.items() if not name.startswith("network.head.")}
 
 
-def _schedule(iterations: int) -> training.Schedule:
-    """How a VGG is trained on another data set before."""
+def _schedule(cell: Cell) -> training.Schedule:
+    """How a VGG is trained on another data set before; five times Simonyan and Zisserman's rate where it bears it."""
     return training.Schedule(
-        iterations=iterations,
+        iterations=cell.pretraining_iterations,
         batch_size=128,
-        learning_rate=0.01,
+        learning_rate=0.05 if cell.batch_norm else 0.01,
         policy="linear",
         momentum=0.9,
         weight_decay=networks.WEIGHT_DECAY,

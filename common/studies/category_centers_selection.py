@@ -11,15 +11,15 @@ from common.published_numbers import published
 from common.tables import span
 
 #: Fields of a cell that the paper does not vary, at their defaults.
-USUAL = {"width": 96, "hidden": 4096, "batch_size": 0, "batch_norm": False, "patience": 8}
+USUAL = {"width": 96, "hidden": 4096, "batch_size": 0, "patience": 8}
 #: A network's schedule counts if D reaches this share of what it reaches in the paper, over A, B and C.
 LEARNED = 0.5
 #: Trainings of one network that are compared with each other, apart from imbalance, sampler and replicate.
 SCHEDULE = "dataset network input_size pretraining iterations plateau precision count_scale epoch_scale".split()
 #: Columns of this study, so that code may name them before anything was measured.
 COLUMNS = (
-    "image_size input_size count_scale epoch_scale plateau pretraining pretrained variant samples epochs recessions "
-    "iterations_done ended_by"
+    "image_size input_size batch_norm count_scale epoch_scale plateau pretraining pretrained pretraining_iterations "
+    "variant samples epochs recessions iterations_done ended_by"
 ).split()
 NAMES = {"allcnn": "All-CNN", "vgg16": "VGG-16"}
 #: Nearest to the paper last.
@@ -27,15 +27,16 @@ _PRETRAINING = ("", "tiny_imagenet", "imagenet")
 
 
 def selected(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of measured rows, those of the paper's own setting, in one precision, VGG-16 in one input size and pre-training.
+    """Of measured rows, those of the paper's own setting, in one precision, and of one kind of VGG-16.
 
     A smaller width or other batches are experiments of their own, and must not stand among the replicates. Where a
-    network was trained on a data set in several precisions, input sizes or from several weights, the one with the most
-    cells counts; of equal ones that nearest to the paper (ImageNet, torchvision's own file, 224 pixels, fp32).
+    network was trained on a data set in several precisions, input sizes, from several weights, with batch normalisation
+    and without, the kind with the most cells counts; of equal ones that nearest to the paper (ImageNet, torchvision's
+    own file, or the longest pre-training; no batch normalisation, 224 pixels, fp32).
     """
     frame = frame.reindex(columns=[*frame, *(column for column in COLUMNS if column not in frame)])
     frame = frame[at_defaults(frame, USUAL) & (frame["imbalance"] != "own")].reset_index(drop=True)
-    kinds = ["pretraining", "pretrained", "input_size", "precision"]
+    kinds = ["pretraining", "pretrained", "pretraining_iterations", "batch_norm", "input_size", "precision"]
     parts = [frame.iloc[:0]]
     for _, rows in frame.groupby(["dataset", "network"]):
         cells = rows.groupby(kinds)["key"].nunique()
@@ -44,8 +45,8 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def _nearness(pretraining: str, pretrained: str, input_size: float, precision: str) -> tuple:
-    return _PRETRAINING.index(pretraining), not pretrained, input_size, precision == "fp32"
+def _nearness(pretraining: str, pretrained: str, updates: float, batch_norm: bool, size: float, precision: str):
+    return _PRETRAINING.index(pretraining), not pretrained, updates, not batch_norm, size, precision == "fp32"
 
 
 def _learning(frame: pd.DataFrame) -> pd.DataFrame:
@@ -95,7 +96,10 @@ def remarks(settings: pd.DataFrame) -> list[str]:
     if (vgg["pretraining"] != "imagenet").any():
         notes.append("stand-in: not pre-trained on ImageNet")
     if (vgg["input_size"] != 224).any():
-        notes.append(f"stand-in: input of {', '.join(f'{size:g}' for size in vgg['input_size'].unique())}, not 224")
+        sizes = [f"{size:g}" if size else "the images' own size" for size in vgg["input_size"].unique()]
+        notes.append(f"stand-in: input of {', '.join(sizes)}, not 224")
+    if vgg["batch_norm"].any():
+        notes.append("stand-in: VGG-16 with batch normalisation")
     return notes
 
 
