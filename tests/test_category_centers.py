@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from common import checkpoints, plateau, study, training
 from common.centers import CategoryCenters
@@ -20,6 +21,7 @@ from common.studies import category_centers_selection as selection
 from common.studies import category_centers_training as centers_training
 
 GOLDEN = Path(__file__).parent / "golden" / "category_centers.json"
+GRIDS = Path(__file__).parents[1] / "notebooks" / "grids.yaml"
 TINY = {"iterations": 18, "width": 4}
 
 
@@ -386,6 +388,23 @@ def test_the_usual_setting_is_that_of_a_cells_defaults():
 @pytest.mark.parametrize("change", [{"width": 8}, {"batch_size": 64}, {"imbalance": "own"}, {"patience": 2}])
 def test_experiments_of_ones_own_do_not_stand_among_the_replicates(change):
     assert len(paper.selected(pd.concat([measured(), measured(**change)]))) == len(measured())
+
+
+def test_what_a_network_does_not_have_makes_no_other_cell():
+    def of(**values):
+        return paper.cells(paper.Parameters(samplers=("none",), **values))
+
+    assert of(network="vgg16", width=8) == of(network="vgg16", width=96)
+    assert of(hidden=8, batch_norm=True) == of() != of(width=96)
+
+
+@pytest.mark.parametrize("profile", ["reduced", "paper"])
+def test_every_shipped_run_is_of_the_setting_that_counts(profile):
+    for block in yaml.safe_load(GRIDS.read_text())[profile][paper.STEM]:
+        values = block["parameters"] | {name: values[0] for name, values in block.get("grid", {}).items()}
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        for cell in paper.cells(paper.Parameters(**values)):
+            assert {name: getattr(cell, name) for name in selection.USUAL} == selection.USUAL, block["run"]
 
 
 def test_of_several_vggs_the_most_complete_counts_and_of_equal_ones_the_papers():

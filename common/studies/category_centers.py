@@ -36,6 +36,8 @@ STEM = "category_centers"
 VERSION = 1
 GROUP = 36  # networks in memory together on a GPU
 
+#: Fields of a cell that do not concern a network.
+OTHERS = {"allcnn": ("hidden", "batch_norm"), "vgg16": ("width",)}
 #: Result columns that no claim pairs by: they say how a training went.
 NOT_DESIGN = ("epochs", "recessions", "iterations_done", "ended_by", "tau", "n_valid", "batch_size", "weight_decay")
 OWN_VALID = 5  # of a folder's own images, one in so many is for validation, as in tables I and II
@@ -71,6 +73,8 @@ def cells(parameters: Parameters) -> list[Cell]:
     """Replicate by replicate, so that a run cut short is balanced; the two arms of an imbalance next to each other."""
     p = parameters
     common = shared(Cell, p) | {"count_scale": float(p.count_scale), "epoch_scale": float(p.epoch_scale)}
+    # What the network does not have decides nothing, so no value of it makes another cell.
+    common |= {name: getattr(Cell, name) for name in OTHERS[p.network]}
     return [
         Cell(replicate=replicate, imbalance=kind, sampler=sampler, **common)
         for replicate in range(p.first_replicate, p.first_replicate + p.replicates)
