@@ -153,8 +153,7 @@ def builder(cell, shape: tuple[int, ...], n_classes: int, statistics) -> Callabl
 def _quieten(network: VGG, generator: torch.Generator) -> None:
     """Start the fully connected layers at a deviation of 0.01, as torchvision does.
 
-    With He's, four times that before dropout, the loss starts far above chance, and the network comes back to chance
-    and stays there.
+    With He's, larger by up to six times, the loss of pre-training starts far above chance, comes back to it and stays.
     """
     for layer in (network.fc6, network.fc7, network.head):
         nn.init.normal_(layer.weight, std=0.01, generator=generator)
