@@ -253,6 +253,8 @@ def test_tables_follow_the_data(frame):
     assert not any(map(facts.is_full, (small, cut, part.iloc[:0])))
     assert "pre-training are not the paper's" in facts.summary("V", "VGG", small)
     assert "ended 18 of 18 trainings before the rule" in facts.summary("V", "VGG", cut)
+    both = facts.summary("V", "VGG", small.assign(ended_by="limit"))
+    assert "before the rule on validation accuracy did; input or pre-training are not the paper's." in both
     assert "Levels" not in facts.summary("V", "VGG", part)
     assert "neither an order nor a direction" in facts.summary("V", "VGG", part[part["replicate"] == 0])
     found = facts.parameters_of(part)

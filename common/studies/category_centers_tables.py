@@ -45,9 +45,11 @@ def summary(number: str, name: str, frame: pd.DataFrame) -> str:
         text += " One replicate has no interval: neither an order nor a direction is shown by it."
     if not is_full(frame):
         cut = int((counted["ended_by"] == "limit").sum())
-        why = f"the limit of updates ended {cut} of {len(counted)} trainings before the rule on validation accuracy did"
-        why = why if cut else "input or pre-training are not the paper's"
-        text += f" Levels cannot be compared with the paper's: {why}."
+        limit = (
+            f"the limit of updates ended {cut} of {len(counted)} trainings before the rule on validation accuracy did"
+        )
+        why = [limit] * (cut > 0) + ["input or pre-training are not the paper's"] * (not _is_as_printed(frame))
+        text += f" Levels cannot be compared with the paper's: {'; '.join(why)}."
     return text
 
 
@@ -63,9 +65,12 @@ def is_full(frame: pd.DataFrame) -> bool:
     """Whether levels may be compared with the paper's: training ended by the rule, VGG-16's input and pre-training."""
     if frame.empty:
         return False
-    full = frame["ended_by"] == "rule"
-    known = (frame["network"] == "allcnn") | ((frame["pretraining"] == "imagenet") & (frame["input_size"] == 224))
-    return bool((full & known).all())
+    return bool((frame["ended_by"] == "rule").all()) and _is_as_printed(frame)
+
+
+def _is_as_printed(frame: pd.DataFrame) -> bool:
+    printed = (frame["pretraining"] == "imagenet") & (frame["input_size"] == 224)
+    return bool(((frame["network"] == "allcnn") | printed).all())
 
 
 def compare(published: pd.DataFrame, frame: pd.DataFrame, number: str, *, levels: bool) -> tables.Html:
