@@ -9,7 +9,6 @@ alone. So the same images give the same fingerprint and the same results, whatev
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import os
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from common import layouts, paths, sources, splitting
 from common.catalogue import EMBEDDED, SETS, names
 from common.datacache import Rows, Source, fetch, files_digest
 from common.decoding import Fit, Row
-from common.errors import UserError
+from common.errors import UserError, unknown
 
 SPLITS = ("train", "test", "all")
 
@@ -173,9 +172,7 @@ def _find(name: str, root: Path, offline: bool) -> tuple[dict[str, Source], Fit,
             raise UserError(f"data set {name!r}: no path after folder:; expected folder:PATH, one subfolder per class")
         folder = Path(name.removeprefix("folder:")).expanduser().resolve()
         return layouts.find_folder(folder), Fit("exact", None), 0.8, f"folder:{folder.name}"
-    close = difflib.get_close_matches(name, names(), n=1)
-    hint = f", did you mean {close[0]}?" if close else "."
-    raise UserError(f"unknown data set {name!r}{hint} Known: {', '.join(names())}, folder:PATH")
+    raise unknown("data set", name, [*names(), "folder:PATH"])
 
 
 def _find_known(name: str, root: Path, offline: bool) -> dict[str, Source]:

@@ -9,6 +9,7 @@ from common.published_numbers import published
 from common.studies import category_centers as paper
 from common.studies import category_centers_claims as claims
 from common.studies import category_centers_figures as figures
+from common.studies import category_centers_runs as runs
 from common.studies import category_centers_stability as stability
 from common.studies import category_centers_tables as facts
 
@@ -171,7 +172,7 @@ def test_networks_that_have_not_learned_are_not_judged_and_said(frame):
     all_blind = frame.assign(value=np.where(scores, 0.1, frame["value"]))
     assert paper.judged(all_blind).empty
     part = paper.main_rows(all_blind, "cifar10", "allcnn")
-    assert "has not learned its task in 40,000 updates" in facts.summary("VII", "All-CNN", part)
+    assert "has not learned its task in 40,000 updates" in runs.summary("VII", "All-CNN", part)
 
 
 def test_one_precision_counts(frame):
@@ -231,8 +232,8 @@ def test_methods_are_ranked_on_the_replicates_that_all_of_them_have(frame):
     found, own = facts.accuracies(raised), facts.accuracies(raised[raised["replicate"] == 1])
     assert list(found)[-1] == f"{MEAN} in 1 of 3 replicates" and found["method"].tolist() == own["method"].tolist()
     assert "picked by their mean of A, B, C in 1 of 3 replicates" in facts.winner(raised)
-    assert facts.counted(one) == "n = 1 to 3, no interval where it is 1" and facts.counted(part) == "n = 3"
-    assert facts.counted(part[part["replicate"] == 1]) == "one replicate, no intervals"
+    assert runs.counted(one) == "n = 1 to 3, no interval where it is 1" and runs.counted(part) == "n = 3"
+    assert runs.counted(part[part["replicate"] == 1]) == "one replicate, no intervals"
 
 
 def test_tables_follow_the_data(frame):
@@ -243,26 +244,26 @@ def test_tables_follow_the_data(frame):
     assert facts.ablations(part)[["method", "variant"]].to_numpy().tolist() == [
         ["C", "normalised centres"], ["OC", "normalised centres"]
     ]  # fmt: skip
-    assert facts.sizes(part).set_index("method")["saved, %"].to_dict() == pytest.approx({"C": 40, "D": 0, "F": 1})
+    assert runs.sizes(part).set_index("method")["saved, %"].to_dict() == pytest.approx({"C": 40, "D": 0, "F": 1})
     assert "minus the best of the others (cRT)" in facts.winner(part)
     assert set(facts.few_and_many(part)["difference"]) == {"C − D", "F − D", "OD − D", "OC − D", "OF − D"}
-    assert facts.training_table(part)["by_rule"].tolist() == [3] * 6
-    assert facts.cost(part)["networks"].sum() == 18
+    assert runs.training_table(part)["by_rule"].tolist() == [3] * 6
+    assert runs.cost(part)["networks"].sum() == 18
     small, cut = part.assign(pretraining="tiny_imagenet", input_size=64), part.assign(ended_by="limit")
-    assert facts.is_full(part) and facts.is_full(paper.main_rows(frame, "cifar10", "allcnn"))
-    assert not any(map(facts.is_full, (small, cut, part.iloc[:0])))
-    assert "pre-training are not the paper's" in facts.summary("V", "VGG", small)
-    assert "ended 18 of 18 trainings before the rule" in facts.summary("V", "VGG", cut)
-    both = facts.summary("V", "VGG", small.assign(ended_by="limit"))
+    assert runs.is_full(part) and runs.is_full(paper.main_rows(frame, "cifar10", "allcnn"))
+    assert not any(map(runs.is_full, (small, cut, part.iloc[:0])))
+    assert "pre-training are not the paper's" in runs.summary("V", "VGG", small)
+    assert "ended 18 of 18 trainings before the rule" in runs.summary("V", "VGG", cut)
+    both = runs.summary("V", "VGG", small.assign(ended_by="limit"))
     assert "before the rule on validation accuracy did; input or pre-training are not the paper's." in both
-    assert "Levels" not in facts.summary("V", "VGG", part)
-    assert "neither an order nor a direction" in facts.summary("V", "VGG", part[part["replicate"] == 0])
-    found = facts.parameters_of(part)
+    assert "Levels" not in runs.summary("V", "VGG", part)
+    assert "neither an order nor a direction" in runs.summary("V", "VGG", part[part["replicate"] == 0])
+    found = runs.parameters_of(part)
     assert (found.network, found.imbalances, found.replicates, found.count_scale) == ("vgg16", ("A", "B", "C"), 3, 1)
 
 
 def test_table_2_as_printed():
-    table = facts.counts_table(published(paper.STEM), "II").set_index("label")
+    table = runs.counts_table(published(paper.STEM), "II").set_index("label")
     assert table.loc["80~89", "C train"] == 350 and table.loc["80~89", "C valid"] == 87
     assert list(table) == ["A train", "A valid", "B train", "B valid", "C train", "C valid", "test"]
 
@@ -283,9 +284,9 @@ def test_nothing_measured_gives_nothing(frame):
     none = frame.iloc[:0]
     assert figures.per_label(none) is None and figures.stability(none) is None
     assert figures.convergence(pd.DataFrame(columns=["curve"])) is None
-    assert "not measured yet" in facts.summary("V", "VGG", none) and facts.parameters_of(none) is None
+    assert "not measured yet" in runs.summary("V", "VGG", none) and runs.parameters_of(none) is None
     for table in (facts.gap_table(published(paper.STEM), none, "V"), facts.few_and_many(none), facts.ablations(none),
-                  facts.rivals(none), facts.accuracies(none), facts.sizes(none)):  # fmt: skip
+                  facts.rivals(none), facts.accuracies(none), runs.sizes(none)):  # fmt: skip
         assert len(table) == 0
-    assert facts.winner(none) == "" and facts.counted(none) == "one replicate, no intervals"
+    assert facts.winner(none) == "" and runs.counted(none) == "one replicate, no intervals"
     assert "0.779" in facts.compare(published(paper.STEM), none, "V", levels=False)

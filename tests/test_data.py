@@ -666,8 +666,8 @@ def test_failed_download(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(name="cifar11"), "unknown data set 'cifar11', did you mean cifar10"),
-        (dict(name="xyzzy"), "unknown data set 'xyzzy'. Known: digits, shapes, textures, mnist"),
+        (dict(name="cifar11"), "unknown data set 'cifar11'; did you mean 'cifar10'"),
+        (dict(name="xyzzy"), "unknown data set 'xyzzy'; there are digits, shapes, textures, mnist"),
         (dict(name="digits", split="val"), "split 'val' is not one of train, test, all"),
         (dict(name="digits", size=0), "size 0 is not a whole number of pixels"),
         (dict(name="digits", size=28.5), "size 28.5 is not a whole number of pixels"),

@@ -40,12 +40,10 @@ def test_the_papers_search_on_cifar10():
 
 
 def test_minority_is_the_lowest_labels_on_cifar10_and_includes_small_classes_on_imagenet():
-    labels = np.repeat(np.arange(10), 100)
     cifar = paper.Cell("cifar10", 0, network="allcnn", imbalance="step", rho=50.0, mu=0.2)
-    assert paper.class_counts(cifar, labels, 10).tolist() == [2, 2] + [100] * 8
-    sizes = [100] * 8 + [80, 90]
+    assert paper.class_counts(cifar, np.full(10, 100)).tolist() == [2, 2] + [100] * 8
     imagenet = paper.Cell("imagenet", 0, network="resnet10", imbalance="step", rho=10.0, mu=0.3)
-    counts = paper.class_counts(imagenet, np.repeat(np.arange(10), sizes), 10)
+    counts = paper.class_counts(imagenet, np.array([100] * 8 + [80, 90]))
     assert counts[8] == counts[9] == 10 and sorted(counts) == [10] * 3 + [100] * 7
     with pytest.raises(UserError, match="2 classes are too small for a majority"):
         imbalance.minority_classes(10, 0.1, 0, always=[8, 9])

@@ -8,6 +8,7 @@ from common.names import NAMES as DATA
 from common.statistics import summarise
 from common.studies import category_centers as study
 from common.studies import category_centers_figures as show
+from common.studies import category_centers_runs as runs
 from common.studies import category_centers_tables as facts
 from common.studies.category_centers_selection import NAMES
 
@@ -37,7 +38,7 @@ def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
         first = part.iloc[0]
         stand_in = first["network"] == "vgg16" and first["pretraining"] == "tiny_imagenet"
         profile = ", ".join(["/".join(sorted(part["profile"].unique())), *_departures(part)])
-        parts.append(known.assign(profile=profile, full=facts.is_full(part), stand_in=stand_in))
+        parts.append(known.assign(profile=profile, full=runs.is_full(part), stand_in=stand_in))
     return pd.concat(parts) if parts else pd.DataFrame()
 
 
@@ -63,12 +64,12 @@ def drawn(frame: pd.DataFrame) -> str:
     part = next(iter(_measured(frame).values()))
     first = part.iloc[0]
     where = ", ".join([DATA[first["dataset"]], NAMES[first["network"]], *_departures(part)])
-    return f"{where}; {facts.counted(part)}."
+    return f"{where}; {runs.counted(part)}."
 
 
 def deviations(frame: pd.DataFrame) -> list[dict]:
     """Departures from the paper of all that was measured."""
-    return [row for part in _measured(frame).values() for row in study.deviations(facts.parameters_of(part))]
+    return [row for part in _measured(frame).values() for row in study.deviations(runs.parameters_of(part))]
 
 
 def _measured(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -234,9 +234,9 @@ def largest_count(cell: Cell, available: np.ndarray) -> int:
     return cell.per_class or min(cell.protocol.per_class, int(most))
 
 
-def class_counts(cell: Cell, labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """Training images per class, in label order."""
-    available = np.bincount(labels, minlength=n_classes)
+def class_counts(cell: Cell, available: np.ndarray) -> np.ndarray:
+    """Training images per class, in label order, of those that are there."""
+    n_classes = len(available)
     if cell.imbalance == "original":
         return available
     protocol = cell.protocol
@@ -265,7 +265,7 @@ def check(cells: list[Cell], context: Context) -> None:
         if cell.network == "allcnn" and height != 32:
             raise UserError(f"{cell.dataset}: images of {height} x {width}; allcnn takes 32 x 32 (image_size 32)")
         imbalance.check_reach(cell.rho, largest_count(cell, train.counts), limited(cell, train))
-        counts = class_counts(cell, train.labels, len(train.classes))
+        counts = class_counts(cell, train.counts)
         imbalance.check_enough(counts, train.counts, train.classes)
 
 

@@ -62,10 +62,9 @@ class _Group:
 
     def run(self, cells: list[Cell]) -> Iterator[Result]:
         """Train all, then evaluate one by one."""
-        n_classes = len(self.images.classes)
         kept = []
         for cell in cells:
-            counts = study.class_counts(cell, self.images.labels, n_classes)
+            counts = study.class_counts(cell, self.images.counts)
             kept.append(imbalance.subsample(self.images.labels, counts, seeds(cell)["seed_subset"]))
         members = [self._member(cell, own) for cell, own in zip(cells, kept, strict=True)]
         course = _Convergence(self, members) if self.shared.convergence else None
