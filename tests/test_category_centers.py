@@ -339,7 +339,7 @@ def test_deviations_follow_the_parameters():
     always = {"learning rate after s recessions, as a factor", "end of training", "repetitions"}
     always |= {"cRT, tau-norm, LWS, logit adjustment"}
     assert what(**vgg) == always
-    assert what(**{**vgg, "iterations": 1000}) - always == {"weight updates"}
+    assert what(**{**vgg, "iterations": 1000}) - always == {"weight updates of VGG-16"}
     assert what(**{**vgg, "input_size": 64}) - always == {"input of VGG-16", "fully connected layers"}
     assert what(**{**vgg, "pretraining": ""}) - always == {"pre-training"}
     tiny = {"pretraining": "tiny_imagenet", "pretraining_iterations": 2000, "batch_norm": True}

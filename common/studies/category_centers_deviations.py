@@ -37,7 +37,8 @@ def deviations(parameters) -> list[dict]:
     rows.append(("end of training", STATED, f"after {p.patience} recessions", "the rule needs one"))
     if p.iterations < FULL:
         why = "shortened schedule where the rule has not ended it before; levels are not compared with the paper"
-        rows.append(("weight updates", "no limit stated", f"at most {p.iterations:,}", why))
+        what = "weight updates of VGG-16" if vgg else "weight updates of All-CNN"
+        rows.append((what, "no limit stated", f"at most {p.iterations:,}", why))
     if p.count_scale != 1:
         why = "to tell the number of images from the number of classes" if p.dataset == "cifar10" else "size of the set"
         rows.append(("images per class", "tables I and II", f"{p.count_scale:g} times those", why))

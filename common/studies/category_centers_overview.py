@@ -25,7 +25,10 @@ FIGURE = (
     "How well each label is recognised by the network's own classifier (D) and by centres of its features (C, F; O in "
     "front: after oversampled training), by imbalance (figures 4 and 5)."
 )
-MATTER = ("weight updates", "pre-training", "input of VGG-16", "learning rate after s recessions, as a factor")
+MATTER = (
+    "weight updates of All-CNN", "weight updates of VGG-16", "pre-training", "input of VGG-16",
+    "learning rate after s recessions, as a factor",
+)  # fmt: skip
 
 
 def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
