@@ -20,7 +20,7 @@ from common.errors import UserError
 #: A level's bounds are counted from its `value`; a trend's margin is a slope, per unit or per decade of `over`.
 ORDERS = ("greater", "less", "not less", "not greater")
 TESTS = {"difference": ORDERS, "equivalence": ("",), "level": (*ORDERS, "equal"), "trend": (*ORDERS, "flat")}
-FUNCTION = "claim_"
+FUNCTION, COUNT = "claim_", "count_"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Claim:
     test : str
         One of `TESTS`, or ``claim_<name>``: a function of the study module that takes the claim and the tidied rows
         (of `on`, `of`, `metric` and one schedule; pairs where there is an `against`) and returns one effect per
-        replicate, judged as a difference.
+        replicate, judged as a difference. Or ``count_<name>``: one that takes the claim alone and returns a number that
+        follows from how things are defined, such as a network's parameters; it needs no results and has no interval.
     quantity : str
         What such a function returns, in words that stand before its bound: ``share of settings below the baseline``.
     metric : str
@@ -56,8 +57,8 @@ class Claim:
     test_share : float or None
         Replicates are folds that share images: Nadeau and Bengio's interval.
     identity : bool
-        What is measured does not vary by chance, such as a number of parameters or what holds by algebra, so that equal
-        replicates decide. Of anything else fewer than six do not, for they may agree by chance.
+        What is measured does not vary by chance, such as what holds by algebra, so that equal replicates decide. Of
+        anything else fewer than six do not, for they may agree by chance.
     note : str
         Shown with the claim.
     changed : str
@@ -126,6 +127,13 @@ class Claim:
 
     def _problem(self) -> str:
         """What is wrong with how the fields go together, or ""."""
+        if self.test.startswith(COUNT):
+            useless = [name for name in ("metric", "of", "against", "requires", "every", "some") if getattr(self, name)]
+            if useless:
+                return f"{useless[0]} does not go with {self.test}, which takes no results; remove it"
+            if self.direction not in ORDERS:
+                return f"direction {self.direction!r}; expected {_any(ORDERS)}"
+            return "" if self.quantity else f"quantity is missing; add in words what {self.test} returns"
         if self.test.startswith(FUNCTION):
             if self.every or self.some:
                 return f"every and some do not go with {self.test}; let the function say what it takes together"

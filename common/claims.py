@@ -16,19 +16,19 @@ interval is taken over replicates (`common.statistics`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 
 from common import coverage, divergence, groups, matching
-from common.claim_file import FUNCTION, Claim, load
+from common.claim_file import COUNT, FUNCTION, Claim, load
 from common.errors import UserError
 from common.matching import NoData
 from common.names import named
 from common.statistics import Interval
-from common.verdicts import Verdict, decide
+from common.verdicts import Verdict, counted, decide
 
 __all__ = ["Claim", "Verdict", "evaluate", "load"]
 
@@ -62,20 +62,21 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
         If the frame lacks metric, replicate or value, a cell was measured twice, or a function is missing.
     """
     full = getattr(study_module, "FULL_ITERATIONS", {}) if full_iterations is None else full_iterations
-    unjudged = ""
+    everything = frame
     if len(frame) and hasattr(study_module, "judged"):
-        unjudged = study_module.unjudged(frame) if hasattr(study_module, "unjudged") else ""
         frame = study_module.judged(frame)
     recorded = getattr(study_module, "NOT_DESIGN", ())
     rows, alike = None, {}
     if len(frame):
         asked = {column for claim in claims for column in claim.columns}
         rows, alike = matching.telling(matching.tidy(frame, recorded), asked)
-    study = _Study(study_module, full, alike)
-    found = [_row(claim, rows, study, unjudged) for claim in claims]
+    study = _Study(study_module, full, alike, everything)
+    found = [_row(claim, rows, study) for claim in claims]
     return pd.DataFrame(found, columns=_COLUMNS)
 
 
+#: Columns that say of what a claim is, and so which results that are not judged could have spoken to it.
+SUBJECT = {"dataset", "network"}
 _COLUMNS = (
     "id statement where test metric quantity direction over scale n cells effect low high value margin verdict "
     "verdict_note note changed data".split()
@@ -89,6 +90,16 @@ class _Study:
     module: object
     full_iterations: Mapping[str, int]
     alike: Mapping[str, object]
+    everything: pd.DataFrame
+
+    def unjudged(self, claim: Claim) -> str:
+        """Why results on the claim's data and network are not judged."""
+        if self.everything.empty or not hasattr(self.module, "unjudged"):
+            return ""
+        rows = self.everything
+        for name in SUBJECT & set(claim.on) & set(rows):
+            rows = rows[rows[name].isin(claim.on[name])]
+        return self.module.unjudged(rows)
 
     def remarks(self, settings: pd.DataFrame) -> list[str]:
         return self.module.remarks(settings.assign(**self.alike)) if hasattr(self.module, "remarks") else []
@@ -102,22 +113,33 @@ class _Study:
         return self.module.levels(settings.assign(**self.alike)) if hasattr(self.module, "levels") else ""
 
     def effects(self, claim: Claim, rows: pd.DataFrame) -> np.ndarray:
+        return np.asarray(self._function(claim)(claim, rows.assign(**self.alike)), dtype=float)
+
+    def count(self, claim: Claim) -> float:
+        return float(self._function(claim)(claim))
+
+    def _function(self, claim: Claim) -> Callable:
         function = getattr(self.module, claim.test, None)
         if function is None:
             where = getattr(self.module, "__name__", self.module)
             raise UserError(f"no function {claim.test} in {where}; write it there")
-        return np.asarray(function(claim, rows.assign(**self.alike)), dtype=float)
+        return function
 
 
-def _row(claim: Claim, rows: pd.DataFrame | None, study: _Study, unjudged: str) -> dict:
+def _row(claim: Claim, rows: pd.DataFrame | None, study: _Study) -> dict:
     found, judged, verdict, notes = Interval(np.nan, np.nan, np.nan, 0), pd.DataFrame(), Verdict.NO_DATA, []
     try:
-        if rows is None:
+        if claim.test.startswith(COUNT) and study.module is not None:
+            found, verdict = counted(claim, study.count(claim))
+            notes.append("counted, not measured: without an interval")
+        elif rows is None:
             raise NoData("no results")
-        if rows.empty:
+        elif rows.empty:
             raise NoData("only results on stand-in data")
-        found, judged, verdict = _judge(claim, rows, study, notes)
+        else:
+            found, judged, verdict = _judge(claim, rows, study, notes)
     except NoData as reason:
+        unjudged = study.unjudged(claim)
         notes += [str(reason), *([unjudged] if unjudged else [])]
     except UserError as error:
         raise UserError(f"claim {claim.id!r}: {error}") from error

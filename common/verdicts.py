@@ -70,6 +70,13 @@ def decide(
     return found[name], verdict
 
 
+def counted(claim: Claim, value: float) -> tuple[Interval, Verdict]:
+    """The verdict on a number that has no chance in it."""
+    found = Interval(value, np.nan, np.nan, 0)
+    holds = _beyond(claim, Interval(value, value, value, 1))
+    return found, Verdict.SUPPORTED if holds else Verdict.NOT_SUPPORTED
+
+
 def _judged(claim: Claim, readings: Sequence[Mapping], names: Collection[str], undecidable: Collection[str] = ()):
     """What each group says, at the plain level and at that corrected for their number, and the verdict over all."""
 
@@ -106,7 +113,12 @@ def _holds(claim: Claim, effects: Sequence[np.ndarray | None], level: float) -> 
     if any(_still(claim, one) for one in spans):
         return None
     lows, highs = ([getattr(one, end) for one in spans] for end in ("low", "high"))
-    found, centre = Interval(spans[0].estimate, np.min(lows), np.max(highs), spans[0].n), claim.value or 0.0
+    return _beyond(claim, Interval(spans[0].estimate, np.min(lows), np.max(highs), spans[0].n))
+
+
+def _beyond(claim: Claim, found: Interval) -> bool | None:
+    """Whether an interval lies where the claim says; None if it lies on both sides of the bound."""
+    centre = claim.value or 0.0
     if claim.direction not in ORDERS:
         return found.within(claim.margin, centre)
     beyond = centre + (claim.margin if claim.direction in ("greater", "not greater") else -claim.margin)

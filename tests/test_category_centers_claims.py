@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from common import readme
 from common.claims import evaluate, load
 from common.published_numbers import published
 from common.studies import category_centers as paper
@@ -25,10 +26,13 @@ def test_absolute_count_is_a_difference_of_gains():
     assert len(claims.claim_absolute_count(None, rows[rows["method"] == "C"])) == 0
 
 
-def test_parameters_saved_is_a_share():
-    rows = pd.DataFrame({"replicate": [0, 0, 1, 1], "method": ["D", "C"] * 2, "value": [200.0, 150, 200, 100]})
-    assert claims.claim_parameters_saved(None, rows) == pytest.approx([0.25, 0.5])
-    assert len(claims.claim_parameters_saved(None, rows[rows["method"] == "C"])) == 0
+def test_parameters_saved_are_counted():
+    """VGG-16 has 134,301,514 parameters with ten classes; fc7 4096 x 4096 + 4096, the last layer 4096 x 10 + 10."""
+    saved = {one.id: claims.count_parameters_saved(one) for one in load(paper.STEM) if one.test.startswith("count_")}
+    expected = {"parameters-saved-c": 4096 * 4096 + 4096 + 10, "parameters-saved-f": 10}
+    assert saved == pytest.approx({name: number / 134_301_514 for name, number in expected.items()})
+    row = evaluate(load(paper.STEM), pd.DataFrame(), paper).set_index("id")
+    assert row.loc[list(saved), "verdict"].tolist() == ["supported", "not supported"] and (row["n"] == 0).all()
 
 
 # -- stability ---------------------------------------------------------------------------------------------------------
@@ -115,7 +119,8 @@ def test_every_claim_finds_its_results(frame):
     found = evaluate(load(paper.STEM), paper.selected(frame), paper).set_index("id")
     expected = dict.fromkeys(found.index, "supported") | {"parameters-saved-f": "not supported"}
     assert found["verdict"].to_dict() == expected, found[["verdict", "effect", "verdict_note"]]
-    assert (found["n"] == 3).all() and not found["verdict_note"].str.contains("left out|shortened").any()
+    counted = found["test"].str.startswith("count_")
+    assert (found.loc[~counted, "n"] == 3).all() and not found["verdict_note"].str.contains("left out|shortened").any()
 
 
 def test_claims_turn_with_the_results(frame):
@@ -138,7 +143,7 @@ def test_a_schedule_that_the_limit_cut_short_is_said(frame):
     cut = frame["key"].str.contains("cifar10allcnnA1.0none")
     found = evaluate(load(paper.STEM), frame.assign(ended_by=np.where(cut, "limit", "rule"), iterations=700), paper)
     found = found[found["verdict"] != "no data"].set_index("id")["verdict_note"]
-    said = found[found.str.contains("shortened schedule: 3 of 18 networks ended by the limit of 700 updates")]
+    said = found[found.str.contains("shortened schedule: 3 of 18 of its networks ended by the limit of 700 updates")]
     assert "allcnn-few" in said.index and said.index.str.contains("allcnn|centers|boundary").all()
 
 
@@ -147,10 +152,11 @@ def test_what_vgg_stood_on_is_said(frame):
     small = frame.assign(**changed).where(frame["network"] == "vgg16", frame)
     found = evaluate(load(paper.STEM), small, paper).set_index("id")
     note = found.loc["vgg-cifar10-few", "verdict_note"]
-    assert "stand-in: not pre-trained on ImageNet; stand-in: input of 64, not 224" in note
-    assert "stand-in: VGG-16 with batch normalisation" in note
-    assert found.loc["parameters-saved-c", "verdict"] == "no data"  # at 64 pixels another share
+    stand_in = "stand-in for VGG-16 with ImageNet's weights at 224 pixels"
+    assert f"{stand_in}: pre-trained on tiny_imagenet, input of 64 pixels, batch normalisation; all rep" in note
     assert "stand-in" not in found.loc["allcnn-few", "verdict_note"]
+    row = {"note": "", "paper": 1, "data": "CIFAR-10", **found.loc["vgg-cifar10-few"].to_dict()}
+    assert readme._row(row)[-1].count("stand-in") == 1
 
 
 def test_networks_that_have_not_learned_are_not_judged_and_said(frame):
@@ -221,7 +227,7 @@ def test_means_are_of_the_imbalances_that_all_methods_have(frame):
     assert list(facts.accuracies(part)) == ["method", "A", "B"]
     assert facts.winner(part).startswith("The best centres (OC)") and "mean of A:" in facts.winner(part)
     one = facts.winner(part[part["replicate"] == 0])
-    assert "in one replicate, which shows no difference" in one and "(n = 3)" in facts.winner(part)
+    assert "in one replicate, which cannot tell them apart" in one and "(n = 3)" in facts.winner(part)
 
 
 def test_methods_are_ranked_on_the_replicates_that_all_of_them_have(frame):

@@ -134,14 +134,18 @@ def test_imagenet_weights_find_their_places(weights):
     assert torch.allclose(network.standardise(white)[0, :, 0, 0], expected)
 
 
-def test_pre_training_gives_all_but_the_last_layer():
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_pre_training_gives_all_but_the_last_layer(batch_norm):
     random = np.random.default_rng(0)
     source = Images("tiny", "train", random.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8),
                     np.arange(12) % 4, tuple("abcd"), "f")  # fmt: skip
     state = pretraining._pretrain(
-        paper.Cell("cifar10", 0, network="vgg16", hidden=8, pretraining_iterations=1), source, Context(Options())
+        paper.Cell("cifar10", 0, network="vgg16", hidden=8, pretraining_iterations=1, batch_norm=batch_norm),
+        source,
+        Context(Options()),
     )
-    network = built(VGG_CELL)
+    assert any("running_mean" in name and value.any() for name, value in state.items()) == batch_norm
+    network = built(dataclasses.replace(VGG_CELL, batch_norm=batch_norm))
     missing, unexpected = network.load_state_dict({n: torch.from_numpy(v) for n, v in state.items()}, strict=False)
     assert not unexpected and set(missing) == {"network.head.weight", "network.head.bias"}
     assert network.mean.flatten().numpy() == pytest.approx((source.images / 256).mean((0, 1, 2)))
@@ -156,7 +160,7 @@ def test_a_backbone_belongs_to_a_version_of_the_study(tmp_path, monkeypatch, ver
     monkeypatch.setattr(pretraining, "_size", lambda *_: 32)
     monkeypatch.setattr(pretraining, "_pretrain", lambda *_: {"new": np.zeros(1)})
     fields = {"hidden": 4096, "batch_norm": False, "pretraining_iterations": 5, "precision": "fp32"}
-    fields |= {"size": 32, "data": "f"}
+    fields |= {"size": 32, "data": "f", "revision": pretraining.REVISION}
     context.artifact("category_centers-vgg16", fields, lambda: {"old": np.zeros(1)})
     monkeypatch.setattr(paper, "VERSION", version)
     assert list(pretraining.pretrained(cell, context)) == ["old" if found else "new"]

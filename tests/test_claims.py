@@ -488,6 +488,40 @@ def test_a_level_on_other_data_has_no_verdict():
     assert judge(UP, study, **level, on={"rho": 10}).verdict == judge(UP, study).verdict == "supported"
 
 
+@pytest.mark.parametrize(("value", "verdict"), [(0.11, "supported"), (0.09, "not supported")])
+def test_what_is_counted_needs_no_results(value, verdict):
+    entry = {"id": "few", "statement": "Few numbers.", "where": "here", "test": "count_numbers", "margin": 0.1,
+             "quantity": "share saved", "direction": "greater", "on": {"dataset": "cifar10"}}  # fmt: skip
+    study = SimpleNamespace(count_numbers=lambda claim: value)
+    for frame in (pd.DataFrame(), UP):
+        row = evaluate([Claim.parse(entry)], frame, study).iloc[0]
+        assert (row.verdict, row.effect, row.n) == (verdict, value, 0) and np.isnan(row.low)
+        assert row.verdict_note == "counted, not measured: without an interval"
+    with pytest.raises(UserError, match="no function count_numbers"):
+        evaluate([Claim.parse(entry)], UP, SimpleNamespace())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metric": "auc"}, "metric does not go with count_numbers"),
+        ({"quantity": ""}, "quantity is missing"),
+        ({"direction": "equal"}, "direction 'equal'; expected 'greater'"),
+    ],
+)
+def test_a_count_is_checked(change, message):
+    entry = {"id": "few", "statement": "Few.", "where": "here", "test": "count_numbers", "margin": 0.1,
+             "quantity": "share saved", "direction": "greater"}  # fmt: skip
+    with pytest.raises(UserError, match=message):
+        Claim.parse(entry | change)
+
+
+def test_why_results_are_not_judged_is_said_of_claims_on_them_alone():
+    told = SimpleNamespace(judged=lambda frame: frame.iloc[:0], unjudged=lambda frame: f"{len(frame)} not learned")
+    both = pd.concat([UP, UP.assign(dataset="cifar10")])
+    assert judge(both, told, on={"dataset": "cifar10"}).verdict_note == f"no results; {len(UP)} not learned"
+
+
 def test_what_a_study_does_not_judge_has_a_reason():
     study = SimpleNamespace(judged=lambda frame: frame.iloc[:0], unjudged=lambda frame: f"{len(frame)} not learned")
     row = judge(UP, study)

@@ -19,11 +19,12 @@ from common.errors import UserError
 from common.seeds import seed
 from common.studies.category_centers_claims import (  # noqa: F401 - the claims file names them
     claim_absolute_count,
-    claim_parameters_saved,
+    count_parameters_saved,
 )
 from common.studies.category_centers_deviations import deviations  # noqa: F401 - part of every study module
 from common.studies.category_centers_parameters import Parameters
 from common.studies.category_centers_selection import (  # noqa: F401 - what counts, and what a verdict has to say
+    departures,
     judged,
     main_rows,
     remarks,
@@ -35,6 +36,8 @@ from common.studies.category_centers_selection import (  # noqa: F401 - what cou
 STEM = "category_centers"
 VERSION = 1
 GROUP = 36  # networks in memory together on a GPU
+
+UNCOUNTED = "pre-training, and the classifiers on the features of a trained network"  # in the times of its cells
 
 #: Fields of a cell that do not concern a network.
 OTHERS = {"allcnn": ("hidden", "batch_norm"), "vgg16": ("width",)}

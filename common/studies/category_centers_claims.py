@@ -1,11 +1,13 @@
 """Effects of paper 1's claims that no built-in test expresses; `category_centers_claims.yaml` calls them by name.
 
-Each takes the claim and tidied rows (metric, replicate, value and the design columns; one schedule a data set) and
-returns one effect per replicate.
+Each `claim_` takes the claim and tidied rows (metric, replicate, value and the design columns; one schedule a data set)
+and returns one effect per replicate; a `count_` takes the claim alone and returns a number that needs no results.
 """
 
 import numpy as np
 import pandas as pd
+
+CLASSES = 10  # of CIFAR-10
 
 
 def claim_absolute_count(claim, rows: pd.DataFrame) -> np.ndarray:
@@ -24,10 +26,11 @@ def claim_absolute_count(claim, rows: pd.DataFrame) -> np.ndarray:
     return (gain.iloc[:, 1] - gain.iloc[:, 0]).groupby("replicate").mean().to_numpy()
 
 
-def claim_parameters_saved(claim, rows: pd.DataFrame) -> np.ndarray:
-    """Share of the parameters of recognition that centres save beside the network's own last layer (section I)."""
-    table = rows.pivot_table(index="replicate", columns="method", values="value").dropna()
-    centers = [method for method in table if method != "D"]
-    if "D" not in table or len(centers) != 1:
-        return np.array([])
-    return (1 - table[centers[0]] / table["D"]).to_numpy()
+def count_parameters_saved(claim) -> float:
+    """Share of VGG-16's numbers that recognition by centres saves, the centres' own counted (section I)."""
+    # Imported here, because reading claims needs no torch.
+    from common.studies.category_centers_networks import recognition_parameters
+
+    (method,), (size,) = claim.on["method"], claim.on["input_size"]
+    numbers = recognition_parameters(CLASSES, size)
+    return 1 - numbers[method] / numbers["D"]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from common.imbalance import category_centers_counts
+
 FULL = 40_000
 STATED = "states none"
+CLASSES = {"cifar10": 10, "cifar100": 100}
+SIDE = 32  # pixels of CIFAR's images
+BATCH = {"allcnn": 256, "vgg16": 50}
 
 
 def deviations(parameters) -> list[dict]:
@@ -16,13 +21,17 @@ def deviations(parameters) -> list[dict]:
     if not vgg and p.dataset == "cifar100":
         rows.append(("network on CIFAR-100", "VGG-16 alone", "All-CNN, with 100 maps", "an experiment of our own"))
     if vgg and p.input_size != 224:
-        here = f"{p.input_size} x {p.input_size}" if p.input_size else "the images' own size"
+        size = p.input_size or p.image_size or (SIDE if p.dataset in CLASSES else 0)
+        here = f"{size} x {size}" if size else "the images' own size"
         why = "cost; fc6 is a convolution over the whole pooled map, which is smaller then"
         rows.append(("input of VGG-16", "224 x 224", here, why))
     if vgg and p.pretraining != "imagenet":
         here = "from scratch"
         if p.pretraining:
-            here = f"trained here on tiny_imagenet, {p.pretraining_iterations:,} updates of 128, a stand-in"
+            here = (
+                f"trained here, {p.pretraining_iterations:,} updates of 128 on what is at hand of tiny_imagenet "
+                "(docs/data.md), its images made as small as the input: a stand-in"
+            )
         rows.append(("pre-training", "ImageNet", here, "the weights could not be had, or were not asked for"))
     if vgg and p.pretraining == "imagenet" and p.input_size != 224:
         rows.append(("fully connected layers", "pre-trained", "fresh", "pre-trained ones fit 224 x 224 only"))
@@ -38,7 +47,7 @@ def deviations(parameters) -> list[dict]:
     if p.iterations < FULL:
         why = "shortened schedule where the rule has not ended it before; levels are not compared with the paper"
         what = "weight updates of VGG-16" if vgg else "weight updates of All-CNN"
-        rows.append((what, "no limit stated", f"at most {p.iterations:,}", why))
+        rows.append((what, "no limit stated", f"at most {p.iterations:,}{_passes(p)}", why))
     if p.count_scale != 1:
         why = "to tell the number of images from the number of classes" if p.dataset == "cifar10" else "size of the set"
         rows.append(("images per class", "tables I and II", f"{p.count_scale:g} times those", why))
@@ -57,7 +66,10 @@ def deviations(parameters) -> list[dict]:
     if vgg and p.batch_norm:
         why = "without ImageNet's weights it takes long to learn anything without it"
         rows.append(("batch normalisation", "none in VGG-16", "after each convolution", why))
-    rows.append(("repetitions", STATED, p.replicates, "each with other images, initial weights and order; intervals"))
+    why = "each with other images, initial weights and order; intervals"
+    if p.pretraining:
+        why = "each with other images, order and last layer, all from one pre-trained network; intervals"
+    rows.append(("repetitions", STATED, p.replicates, why))
     if p.precision != "fp32":
         why = "speed, of training alone; last layer, features and metrics are in fp32; compared in benchmarks/"
         rows.append(("precision", STATED, p.precision, why))
@@ -67,3 +79,15 @@ def deviations(parameters) -> list[dict]:
         why = "All-CNN ends in a maximum over each class's map, which has no weights to normalise, scale or train anew"
         rows.append(("last layer for cRT, tau-norm, LWS", "-", "a linear layer on the flattened map", why))
     return [dict(zip(("what", "paper", "here", "why"), row, strict=True)) for row in rows]
+
+
+def _passes(p) -> str:
+    """How often a shortened schedule sees the images of tables I and II, and whether the rule can end it."""
+    if p.dataset not in CLASSES or "own" in p.imbalances:
+        return ""
+    seen = p.iterations * (p.batch_size or BATCH[p.network])
+    printed = [category_centers_counts(kind, CLASSES[p.dataset])[0].sum() for kind in p.imbalances]
+    passes = [seen / (p.count_scale * count) for count in printed]
+    looks = max(seen // ((p.epoch_scale or p.count_scale) * count) for count in printed)
+    soon = f", too few for {p.patience} recessions of validation accuracy" if looks <= p.patience else ""
+    return f": {min(passes):.1f} to {max(passes):.1f} passes over the images{soon}"

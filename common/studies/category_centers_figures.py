@@ -9,6 +9,7 @@ import pandas as pd
 from common import plots
 from common.look import METHOD_STYLE
 from common.statistics import summarise
+from common.studies.category_centers_selection import NAMES
 from common.studies.category_centers_stability import BETWEEN, CENTER, LINEAR
 
 METHODS = ("D", "C", "F", "OD", "OC", "OF")
@@ -52,10 +53,12 @@ def stability(frame: pd.DataFrame) -> plots.Chart | None:
     drawn = rows(frame, "angle", (CENTER, BETWEEN, LINEAR))
     if drawn.empty:
         return None
+    whose = NAMES[drawn["network"].iloc[0]] if drawn["network"].nunique() == 1 else "all networks"
     drawn = _in_order(summarise(drawn, ["imbalance", "samples", "method"]), (CENTER, BETWEEN, LINEAR))
     return plots.panels(
         drawn.astype({"samples": int}), "samples", "imbalance", ylabel="angle to the estimate from all, degrees",
-        xlabel="samples of the class", titles={kind: f"imbalance {kind}" for kind in drawn["imbalance"].unique()},
+        xlabel="samples of the class",
+        titles={kind: f"{whose}, imbalance {kind}" for kind in drawn["imbalance"].unique()},
     )  # fmt: skip
 
 

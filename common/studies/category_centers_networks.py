@@ -131,6 +131,14 @@ def n_parameters(network: nn.Module, method: str, n_classes: int, n_features: in
     return kept + (0 if method == "D" else n_classes * n_features)
 
 
+def recognition_parameters(n_classes: int, size: int) -> dict[str, int]:
+    """`n_parameters` of VGG-16 by method, of an input of so many pixels; without making its weights."""
+    with torch.device("meta"):
+        network = Standardised(VGG(16, n_classes, size), (0.0,), (1.0,))
+    width = network.network.head.in_features
+    return {method: n_parameters(network, method, n_classes, width) for method in ("D", "C", "F")}
+
+
 # -- building ----------------------------------------------------------------------------------------------------------
 
 

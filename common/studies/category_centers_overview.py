@@ -13,7 +13,10 @@ from common.studies import category_centers_tables as facts
 from common.studies.category_centers_selection import NAMES
 
 RESULTS = ("mean_precision",)
-UNPAIRED = "Where VGG-16 has other weights or a smaller input than the paper's, no level is compared."
+UNPAIRED = (
+    "Levels stand side by side and are not subtracted where the limit of updates ended a training, or VGG-16 has other "
+    "weights, a smaller input or batch normalisation."
+)
 TABLES = {"VII": ("cifar10", "allcnn"), "V": ("cifar10", "vgg16"), "VI": ("cifar100", "vgg16")}
 BASELINE = "D"
 MEASURES = {"accuracy": "accuracy on a balanced test set", "recall_few": "recall of labels with few images"}
@@ -27,6 +30,7 @@ FIGURE = (
 )
 MATTER = (
     "weight updates of All-CNN", "weight updates of VGG-16", "pre-training", "input of VGG-16",
+    "batch normalisation",
     "learning rate after s recessions, as a factor",
 )  # fmt: skip
 
@@ -38,10 +42,8 @@ def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
         rows = printed.loc[(printed["table"] == number) & printed["metric"].isin(RESULTS), ["imbalance", "method"]]
         ours = summarise(show.rows(part, "accuracy", show.METHODS), ["imbalance", "method"])
         known = rows.reset_index().merge(ours, on=["imbalance", "method"]).set_index("index")
-        first = part.iloc[0]
-        stand_in = first["network"] == "vgg16" and first["pretraining"] == "tiny_imagenet"
-        profile = ", ".join(["/".join(sorted(part["profile"].unique())), *_departures(part)])
-        parts.append(known.assign(profile=profile, full=runs.is_full(part), stand_in=stand_in))
+        profile = ", ".join(["/".join(sorted(part["profile"].unique())), *study.departures(part)])
+        parts.append(known.assign(profile=profile, full=runs.is_full(part), stand_in=False))
     return pd.concat(parts) if parts else pd.DataFrame()
 
 
@@ -51,7 +53,7 @@ def contest(frame: pd.DataFrame) -> pd.DataFrame:
     for part in _measured(study.judged(frame)).values():
         rows = part[part["metric"].isin(MEASURES) & part["method"].isin(facts.EVERY) & (part["variant"] == "")]
         dataset, network = rows[["dataset", "network"]].iloc[0]
-        where = ", ".join([DATA[dataset], NAMES[network], *_departures(part)])
+        where = ", ".join([DATA[dataset], NAMES[network], *study.departures(part)])
         names = {"situation": SITUATIONS[network], "where": where, "rho": float("nan")}
         parts.append(rows.assign(**names, setting="imbalance " + rows["imbalance"]))
     return pd.concat(parts) if parts else pd.DataFrame()
@@ -66,7 +68,7 @@ def drawn(frame: pd.DataFrame) -> str:
     """On what the figure rests: data, network, its departures and replicates."""
     part = next(iter(_measured(frame).values()))
     first = part.iloc[0]
-    where = ", ".join([DATA[first["dataset"]], NAMES[first["network"]], *_departures(part)])
+    where = ", ".join([DATA[first["dataset"]], NAMES[first["network"]], *study.departures(part)])
     return f"{where}; {runs.counted(part)}."
 
 
@@ -78,17 +80,3 @@ def deviations(frame: pd.DataFrame) -> list[dict]:
 def _measured(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     parts = {number: study.main_rows(frame, *place) for number, place in TABLES.items()}
     return {number: part for number, part in parts.items() if len(part)}
-
-
-def _departures(part: pd.DataFrame) -> list[str]:
-    """What keeps levels from being compared with the paper's."""
-    words, first = [], part.iloc[0]
-    if (part["ended_by"] == "limit").any():
-        words.append("shortened schedule")
-    if first["network"] == "vgg16" and first["pretraining"] != "imagenet":
-        words.append(f"pre-trained on {first['pretraining']}" if first["pretraining"] else "from scratch")
-    if first["network"] == "vgg16" and first["input_size"] != 224:
-        words.append("smaller input")
-    if first["network"] == "vgg16" and first["batch_norm"]:
-        words.append("batch normalisation")
-    return words

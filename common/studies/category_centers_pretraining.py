@@ -21,6 +21,7 @@ from common.studies.category_centers import Cell
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SCALE = 255 / 256
 TINY = 64  # pixels of tiny_imagenet
+REVISION = 2  # of how the stand-in is trained: first weights, rate; 1 did not learn
 DIGITS = 16  # of a weights file's digest, in a cell's key
 
 
@@ -36,7 +37,7 @@ def pretrained(cell: Cell, context: Context) -> dict[str, torch.Tensor]:
             context.options.weights_path(), context.options.offline, size, cell.hidden, cell.pretrained
         )
     source = pretraining_images(cell, context)
-    fields = study.pretraining_fields(cell) | {"size": size, "data": source.fingerprint}
+    fields = study.pretraining_fields(cell) | {"size": size, "data": source.fingerprint, "revision": REVISION}
     if study.VERSION > 1:  # version 1 stays out, so that what was made before the version was a field is found
         fields["version"] = study.VERSION
     arrays = context.artifact("category_centers-vgg16", fields, lambda: _pretrain(cell, source, context))

@@ -11,6 +11,9 @@ from common.cells import Cell
 from common.studies import category_centers as study
 from common.studies import category_centers_networks as networks
 from common.studies.category_centers_figures import METHODS
+from common.studies.category_centers_selection import INPUT, SIDE
+
+SIZE = "pixels"  # height and width of a network's input
 
 
 def summary(number: str, name: str, frame: pd.DataFrame) -> str:
@@ -42,7 +45,10 @@ def counted(frame: pd.DataFrame) -> str:
 
 
 def is_full(frame: pd.DataFrame) -> bool:
-    """Whether levels may be compared with the paper's: training ended by the rule, VGG-16's input and pre-training."""
+    """Whether levels may be compared with the paper's: training ended by the rule, VGG-16's input and pre-training.
+
+    All-CNN starts from scratch: the paper's 'all training processes are fine-tuned' can hardly be meant for it.
+    """
     if frame.empty:
         return False
     return bool((frame["ended_by"] == "rule").all()) and _is_as_printed(frame)
@@ -54,8 +60,13 @@ def _is_as_printed(frame: pd.DataFrame) -> bool:
 
 
 def sizes(frame: pd.DataFrame) -> pd.DataFrame:
-    """Numbers that recognition by each method needs, what centres save of them, and features of norm zero."""
-    place = ["network", "dataset", "input_size"]
+    """Numbers that recognition by each method needs, what centres save of them, and features of norm zero.
+
+    Those of VGG-16 at the paper's input are counted, where nothing of it was measured, too.
+    """
+    place = ["network", "dataset", SIZE]
+    frame = frame.assign(**{SIZE: frame["input_size"].where(frame["input_size"] != 0, frame["image_size"])})
+    frame[SIZE] = frame[SIZE].where(frame[SIZE] != 0, SIDE)
     wide = frame[frame["metric"].isin(["parameters", "zero_norm", "zero_norm_test"]) & frame["method"].isin(METHODS)]
     wide = wide.groupby([*place, "method", "metric"])["value"].mean().unstack().reset_index()
     if wide.empty:
@@ -65,8 +76,20 @@ def sizes(frame: pd.DataFrame) -> pd.DataFrame:
     wide = wide.reindex(columns=[*place, "method", "parameters", "zero_norm", "zero_norm_test"])
     wide.insert(5, "saved, %", 100 * saved)
     labels = {"zero_norm": "features of norm zero, share", "zero_norm_test": "the same on test images"}
-    wide["input_size"] = [f"{size:g}" if size else "as they are" for size in wide["input_size"]]
-    return wide[wide["method"].isin(["D", "C", "F"])].astype({"parameters": int}).rename(columns=labels)
+    wide = wide[wide["method"].isin(["D", "C", "F"])]
+    if not ((wide["network"] == "vgg16") & (wide[SIZE] == INPUT)).any():
+        wide = pd.concat([wide, _counted_sizes()])
+    return wide.astype({"parameters": int}).rename(columns=labels)
+
+
+def _counted_sizes() -> pd.DataFrame:
+    """The same of VGG-16 at the paper's input, which takes no training."""
+    numbers = networks.recognition_parameters(10, INPUT)
+    rows = [
+        {"network": "vgg16", "dataset": "cifar10", SIZE: INPUT, "method": method, "parameters": number,
+         "saved, %": 100 * (1 - number / numbers["D"])} for method, number in numbers.items()
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def counts_table(published: pd.DataFrame, number: str) -> pd.DataFrame:
@@ -120,9 +143,9 @@ def protocol_table(cell: Cell, n_parameters: int) -> pd.DataFrame:
 
 
 def training_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """How the trainings went: epochs, recessions, updates and what ended them, by network, imbalance and sampler."""
+    """How the trainings went: epochs, recessions, updates and what ended them, by what was trained on what."""
     cells = frame.drop_duplicates("key")
-    place = ["network", "imbalance", "sampler", "count_scale"]
+    place = ["network", "dataset", "iterations", "imbalance", "sampler", "count_scale"]
     return cells.groupby(place, as_index=False).agg(
         networks=("key", "size"),
         epochs=("epochs", "mean"),

@@ -12,7 +12,9 @@ from common.tables import span
 
 #: Fields of a cell that the paper does not vary, at their defaults.
 USUAL = {"width": 96, "hidden": 4096, "batch_size": 0, "patience": 8}
-#: A network's schedule counts if D reaches this share of what it reaches in the paper, over A, B and C.
+#: What else makes a network of another kind; one kind is shown and judged for each data set.
+KINDS = "pretraining pretrained pretraining_iterations batch_norm input_size image_size precision".split()
+#: A network's schedule counts if D reaches this share of what it reaches in the paper with the same imbalances.
 LEARNED = 0.5
 #: Trainings of one network that are compared with each other, apart from imbalance, sampler and replicate.
 SCHEDULE = "dataset network input_size pretraining iterations plateau precision count_scale epoch_scale".split()
@@ -22,6 +24,7 @@ COLUMNS = (
     "variant samples epochs recessions iterations_done ended_by"
 ).split()
 NAMES = {"allcnn": "All-CNN", "vgg16": "VGG-16"}
+INPUT, SIDE = 224, 32  # pixels: VGG-16's input in the paper, and CIFAR's images
 #: Nearest to the paper last.
 _PRETRAINING = ("", "tiny_imagenet", "imagenet")
 
@@ -30,23 +33,29 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
     """Of measured rows, those of the paper's own setting, in one precision, and of one kind of VGG-16.
 
     A smaller width or other batches are experiments of their own, and must not stand among the replicates. Where a
-    network was trained on a data set in several precisions, input sizes, from several weights, with batch normalisation
-    and without, the kind with the most cells counts; of equal ones that nearest to the paper (ImageNet, torchvision's
-    own file, or the longest pre-training; no batch normalisation, 224 pixels, fp32).
+    network was trained on a data set in several precisions, image or input sizes, from several weights, with batch
+    normalisation and without, the kind with the most cells on the counts of tables I and II counts; of equal ones that
+    nearest to the paper (ImageNet, torchvision's own file, or the longest pre-training; no batch normalisation, 224
+    pixels, images as they are, fp32). The same for how often validation accuracy is looked at with fewer images.
     """
     frame = frame.reindex(columns=[*frame, *(column for column in COLUMNS if column not in frame)])
     frame = frame[at_defaults(frame, USUAL) & (frame["imbalance"] != "own")].reset_index(drop=True)
-    kinds = ["pretraining", "pretrained", "pretraining_iterations", "batch_norm", "input_size", "precision"]
     parts = [frame.iloc[:0]]
     for _, rows in frame.groupby(["dataset", "network"]):
-        cells = rows.groupby(kinds)["key"].nunique()
+        kinds = rows.groupby(KINDS)
+        cells, as_printed = kinds["key"].nunique(), rows[rows["count_scale"] == 1].groupby(KINDS)["key"].nunique()
+        cells = cells if as_printed.empty else as_printed
         best = max(cells.index, key=lambda kind: (cells[kind], *_nearness(*kind)))
-        parts.append(rows[at_defaults(rows, dict(zip(kinds, best, strict=True)))])
+        own = kinds.get_group(best)
+        for _, scaled in own.groupby("count_scale"):
+            looks = scaled.groupby("epoch_scale")["key"].nunique()
+            parts.append(scaled[scaled["epoch_scale"] == max(looks.index, key=lambda scale: (looks[scale], scale))])
     return pd.concat(parts)
 
 
-def _nearness(pretraining: str, pretrained: str, updates: float, batch_norm: bool, size: float, precision: str):
-    return _PRETRAINING.index(pretraining), not pretrained, updates, not batch_norm, size, precision == "fp32"
+def _nearness(pretraining, pretrained, updates, batch_norm, size, images, precision) -> tuple:
+    known = _PRETRAINING.index(pretraining), not pretrained, updates
+    return *known, not batch_norm, size, images == 0, precision == "fp32"
 
 
 def _learning(frame: pd.DataFrame) -> pd.DataFrame:
@@ -54,12 +63,13 @@ def _learning(frame: pd.DataFrame) -> pd.DataFrame:
     whether the network has `learned` its task."""
     paper = published("category_centers")
     paper = paper[(paper["metric"] == "mean_precision") & (paper["method"] == "D")]
-    level = paper.groupby(["dataset", "network"])["comparable"].mean().rename("level").reset_index()
+    place = ["dataset", "network", "imbalance"]
     own = frame[(frame["method"] == "D") & (frame["metric"] == "accuracy")]
-    reached = (
-        own.groupby(SCHEDULE)["value"].mean().rename("reached").reset_index().merge(level, on=["dataset", "network"])
-    )
-    return reached.assign(learned=reached["reached"] > LEARNED * reached["level"])
+    own = own.groupby([*SCHEDULE, "imbalance"], as_index=False)["value"].mean()
+    # Means over the same imbalances, of which some are harder than others.
+    both = own.merge(paper[[*place, "comparable"]], on=place).groupby(SCHEDULE)[["value", "comparable"]].mean()
+    found = both.reset_index().rename(columns={"value": "reached", "comparable": "level"})
+    return found.assign(learned=found["reached"] > LEARNED * found["level"])
 
 
 def judged(frame: pd.DataFrame) -> pd.DataFrame:
@@ -86,21 +96,41 @@ def unjudged(frame: pd.DataFrame) -> str:
 
 
 def remarks(settings: pd.DataFrame) -> list[str]:
-    """What a verdict on these settings (`claims`) has to say: a schedule cut short, a stand-in, a smaller input."""
+    """What a verdict on these settings (`claims`) has to say: a schedule cut short, a stand-in for the network."""
     notes = []
     for place, _ in settings.groupby(["iterations", "schedule"]):
         iterations, cut = place
         if not cut.startswith("0 "):
-            notes.append(f"shortened schedule: {cut} networks ended by the limit of {iterations:,.0f} updates")
-    vgg = settings[settings["network"] == "vgg16"]
-    if (vgg["pretraining"] != "imagenet").any():
-        notes.append("stand-in: not pre-trained on ImageNet")
-    if (vgg["input_size"] != 224).any():
-        sizes = [f"{size:g}" if size else "the images' own size" for size in vgg["input_size"].unique()]
-        notes.append(f"stand-in: input of {', '.join(sizes)}, not 224")
-    if vgg["batch_norm"].any():
-        notes.append("stand-in: VGG-16 with batch normalisation")
+            notes.append(f"shortened schedule: {cut} of its networks ended by the limit of {iterations:,.0f} updates")
+    other = _other_vgg(settings)
+    if other:
+        notes.append(f"stand-in for VGG-16 with ImageNet's weights at {INPUT} pixels: {', '.join(other)}")
+    if (settings["pretraining"] == "tiny_imagenet").any():
+        notes.append("all replicates from one pre-trained network")
     return notes
+
+
+def departures(part: pd.DataFrame) -> list[str]:
+    """What keeps the levels of one network on one data set from being compared with the paper's, in a few words."""
+    return ["shortened schedule"] * bool((part["ended_by"] == "limit").any()) + _other_vgg(part)
+
+
+def _other_vgg(frame: pd.DataFrame) -> list[str]:
+    """In what VGG-16 departs from the paper's, of rows of one kind."""
+    vgg = frame[frame["network"] == "vgg16"]
+    if vgg.empty:
+        return []
+    one, words = vgg.iloc[0], []
+    if one["pretraining"] != "imagenet":
+        words.append(f"pre-trained on {one['pretraining']}" if one["pretraining"] else "from scratch")
+    if one["input_size"] != INPUT:
+        words.append(f"input of {pixels(one):g} pixels")
+    return words + ["batch normalisation"] * bool(one["batch_norm"])
+
+
+def pixels(one) -> float:
+    """Height and width of what the network takes, of a row or of parameters with the images of tables I and II."""
+    return one["input_size"] or one["image_size"] or SIDE
 
 
 def main_rows(frame: pd.DataFrame, dataset: str, network: str, count_scale: float = 1.0) -> pd.DataFrame:
@@ -119,6 +149,6 @@ def summary(frame: pd.DataFrame) -> str:
     for (network, dataset), rows in frame[frame["count_scale"] == 1].groupby(["network", "dataset"]):
         iterations = int(rows["iterations"].max())
         replicates = rows.groupby(["imbalance", "sampler"])["replicate"].nunique()
-        what = f"{NAMES[network]} on {named(dataset)} for at most {iterations:,} updates"
-        parts.append(f"{what}, {span(replicates, 'replicate')}")
+        what = [f"{NAMES[network]} on {named(dataset)} for at most {iterations:,} updates", *_other_vgg(rows)]
+        parts.append(f"{', '.join(what)}, {span(replicates, 'replicate')}")
     return f"{frame['key'].nunique():,} networks: {'; '.join(parts)}."

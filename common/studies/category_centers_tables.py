@@ -8,6 +8,7 @@ import pandas as pd
 from common import tables
 from common.statistics import interval, summarise
 from common.studies.category_centers_figures import METHODS, rows
+from common.studies.category_centers_selection import departures
 
 RIVALS = ("linear", "cRT", "tau-norm", "LWS", "logit adjustment")
 EVERY = (*METHODS, *RIVALS, *(f"O {rival}" for rival in RIVALS))
@@ -30,7 +31,8 @@ def compare(published: pd.DataFrame, frame: pd.DataFrame, number: str, *, levels
     """Table V, VI or VII beside ours; `levels`: whether the schedule is the paper's, so that they may be subtracted."""
     printed = published[(published["table"] == number) & (published["metric"] == "mean_precision")]
     ours = summarise(rows(frame, "accuracy", METHODS), ["imbalance", "method"])
-    caption = f"Table {number}: mean precision, the paper's and ours"
+    how = "".join(f", {words}" for words in departures(frame)) if len(frame) else ""
+    caption = f"Table {number}: mean precision, the paper's and ours{how}"
     return tables.comparison_table(printed, ours, ["imbalance", "method"], caption=caption, difference=levels)
 
 
@@ -186,5 +188,5 @@ def winner(frame: pd.DataFrame) -> str:
     other = means.drop([method for method in CENTERS if method in means]).idxmax()
     row = differences(frame[frame["imbalance"].isin(shared)], [(center, other)]).iloc[-1]
     gap = tables.effect(row["mean"], row["low"], row["high"], sign=True)
-    told = f"{gap} (n = {row['n']})" if row["n"] > 1 else f"{gap} in one replicate, which shows no difference"
+    told = f"{gap} (n = {row['n']})" if row["n"] > 1 else f"{gap} in one replicate, which cannot tell them apart"
     return f"The best centres ({center}) minus the best of the others ({other}), both picked by their {by}: {told}."

@@ -69,6 +69,8 @@ class _Group:
         self.n_classes = len(self.images.classes)
         self.build = networks.builder(shared, self.images.images.shape[1:], self.n_classes, _statistics(*place))
         self.schedule = networks.schedule(shared)
+        # Images that are evaluated at a time: the first maps of 500 at 224 pixels would take 6 GB.
+        self.chunk = 500 if max(shared.input_size, self.images.images.shape[1]) <= 64 else 50
 
     def run(self, cells: list[Cell]) -> Iterator[Result]:
         """Train all, then evaluate one by one."""
@@ -113,7 +115,7 @@ class _Course:
 
     def __call__(self, k: int, iteration: int, network: torch.nn.Module) -> float:
         """Called by the engine after each epoch of each member; the factor on its learning rate."""
-        scores = training.forward(network, self.group.train, self.valid[k])
+        scores = training.forward(network, self.group.train, self.valid[k], chunk=self.group.chunk)
         labels = self.group.images.labels[self.valid[k]]
         return self._after(k, float((scores.argmax(dim=1).cpu().numpy() == labels).mean()))
 
@@ -158,7 +160,6 @@ class _Evaluation:
     def __init__(self, group: _Group, cell: Cell, kept: np.ndarray, valid: np.ndarray):
         self.group, self.cell, self.kept, self.valid = group, cell, kept, valid
         self.layers = networks.PROTOCOLS[cell.network].layers
-        self.chunk = 500 if group.images.images.shape[1] <= 64 else 100
         self.rows: list[dict] = []
 
     def result(self, fitted: training.Fitted, course: _Course, k: int) -> Result:
@@ -174,6 +175,7 @@ class _Evaluation:
         else:
             columns = self._evaluate(network)
         chance, schedule = seeds(self.cell), self.group.schedule
+        by_rule = course.rules[k].count >= self.cell.patience
         columns |= {
             **chance,
             "schedule": self.cell.plateau,
@@ -187,7 +189,7 @@ class _Evaluation:
             "epochs": len(course.accuracy[k]),
             "recessions": course.rules[k].count,
             "iterations_done": fitted.iterations,
-            "ended_by": "rule" if course.rules[k].count >= self.cell.patience else "limit",
+            "ended_by": "divergence" if diverged else "rule" if by_rule else "limit",
         }
         own = method_name("D", self.cell.sampler)
         curves = [{"method": own, "curve": "training loss", "x": fitted.loss_at.tolist(), "y": fitted.loss.tolist()}]
@@ -203,7 +205,7 @@ class _Evaluation:
     @torch.no_grad()
     def _read(self, network, data: training.Resident, positions) -> Iterator[tuple[np.ndarray, dict]]:
         """Labels and layers of the images at `positions`, chunk by chunk."""
-        for piece in torch.as_tensor(positions, device=data.device).split(self.chunk):
+        for piece in torch.as_tensor(positions, device=data.device).split(self.group.chunk):
             read = network.layers(data.gather(piece))
             yield data.labels[piece].cpu().numpy(), {name: value.cpu().numpy() for name, value in read.items()}
 
@@ -239,10 +241,10 @@ class _Evaluation:
             self._add(layer, "", "parameters", size)
             self._add(layer, "", "zero_norm", center.n_zero_norm_ / center.class_count_.sum())
             self._add(layer, "", "zero_norm_test", zero[layer] / len(truth))
-        everything = np.concatenate([self.kept, self.valid])
-        for row in angles(np.concatenate(features), labels[everything], n, seeds(cell)["seed_stability"]):
-            name = method_name(row.pop("method"), cell.sampler)
-            self.rows.append({**row, "method": name, "variant": "", "metric": "angle", "class_label": -1})
+        if cell.sampler == "none":  # what the paper argues from: a class with few samples, each of them once
+            everything = np.concatenate([self.kept, self.valid])
+            for row in angles(np.concatenate(features), labels[everything], n, seeds(cell)["seed_stability"]):
+                self.rows.append({**row, "variant": "", "metric": "angle", "class_label": -1})
         return {"tau": tau}
 
     def _centers(self, network) -> tuple[dict, tuple[np.ndarray, np.ndarray]]:
