@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from common.imbalance import category_centers_counts
+from common.studies.category_centers_selection import SIDE
 
 FULL = 40_000
 STATED = "states none"
 CLASSES = {"cifar10": 10, "cifar100": 100}
-SIDE = 32  # pixels of CIFAR's images
-BATCH = {"allcnn": 256, "vgg16": 50}
+BATCH = {"allcnn": 256, "vgg16": 50}  # as in `category_centers_networks.PROTOCOLS`, which needs torch
 
 
 def deviations(parameters) -> list[dict]:

@@ -29,8 +29,7 @@ FIGURE = (
     "front: after oversampled training), by imbalance (figures 4 and 5)."
 )
 MATTER = (
-    "weight updates of All-CNN", "weight updates of VGG-16", "pre-training", "input of VGG-16",
-    "batch normalisation",
+    "weight updates of All-CNN", "weight updates of VGG-16", "pre-training", "input of VGG-16", "batch normalisation",
     "learning rate after s recessions, as a factor",
 )  # fmt: skip
 

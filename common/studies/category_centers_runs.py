@@ -28,10 +28,11 @@ def summary(number: str, name: str, frame: pd.DataFrame) -> str:
         return f"{text} {unjudged}. No claim is judged on them, and no order in the tables means anything."
     if n.max() < 2:
         text += " One replicate has no interval: neither an order nor a direction is shown by it."
-    if not is_full(frame):
+    if departures := study.departures(frame):
         cut = int((each["ended_by"] == "limit").sum())
         limit = f"the limit of updates ended {cut} of {len(each)} trainings before the rule on validation accuracy did"
-        why = [limit] * (cut > 0) + ["input or pre-training are not the paper's"] * (not _is_as_printed(frame))
+        other = len(departures) > (cut > 0)
+        why = [limit] * (cut > 0) + ["input or pre-training are not the paper's"] * other
         text += f" Levels cannot be compared with the paper's: {'; '.join(why)}."
     return text
 
@@ -49,14 +50,7 @@ def is_full(frame: pd.DataFrame) -> bool:
 
     All-CNN starts from scratch: the paper's 'all training processes are fine-tuned' can hardly be meant for it.
     """
-    if frame.empty:
-        return False
-    return bool((frame["ended_by"] == "rule").all()) and _is_as_printed(frame)
-
-
-def _is_as_printed(frame: pd.DataFrame) -> bool:
-    printed = (frame["pretraining"] == "imagenet") & (frame["input_size"] == 224)
-    return bool(((frame["network"] == "allcnn") | printed).all())
+    return not frame.empty and not study.departures(frame)
 
 
 def sizes(frame: pd.DataFrame) -> pd.DataFrame:
