@@ -18,6 +18,10 @@ class UserError(ValueError):
     exits 2; nothing has been started when it is raised.
     """
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it: that line, for a traceback tells the reader of a notebook no more."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 def unknown(what: str, value: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not among the known ones, with the nearest of them."""

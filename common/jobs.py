@@ -62,6 +62,12 @@ def plan(profile: str, arguments: argparse.Namespace) -> list[Job]:
             if name not in kinds and any(name in typed.notebook_types(p.notebook) for p in replications(True)):
                 way = "; use dataset=folder:PATH" if name == "own_images" else ""
                 raise UserError(f"--set {name}: a parameter of the notebooks, which --no-notebook leaves out{way}")
+        for name, _ in asked:
+            others = [str(other) for other, theirs in types.items() if name in theirs]
+            if name not in kinds and others:
+                raise UserError(
+                    f"--set {name}: no parameter of {paper}; name those that have it with --only: {', '.join(others)}"
+                )
         values = {name: typed.parse_value(text, kinds.get(name)) for name, text in asked}
         values = typed.check(values, kinds, f"--set: {paper}")
         runs = grids.expand(profile, paper.stem, values, notebooks_root())
@@ -215,6 +221,8 @@ def check_own_images(job: Job) -> None:
     folder = job.parameters.get("own_images")
     if not folder or job.study is None:
         return
+    if folder.startswith("folder:"):
+        raise UserError(f"own_images {folder!r}: expected the path alone, without folder:")
     module = job.paper.module()
     parameters = {"dataset": f"folder:{folder}", **getattr(module, "OWN_IMAGES", {})}
     try:

@@ -18,7 +18,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from common import data, planning, pool, provenance, typed
+from common import data, matching, planning, pool, provenance, typed
 from common.cells import Cell, Context, Result, completed
 from common.errors import UserError
 from common.options import Options
@@ -262,12 +262,26 @@ class Run:
 def measured(module, store: Store) -> pd.DataFrame:
     """Rows of all finished cells of a study on real data, at its present version, with all fields of its cells.
 
-    Where a study trains several networks of which one counts, its `selected` says which.
+    Where a study trains several networks of which one counts, its `selected` says which. Of trainings that differ only
+    in what decides no result, such as what was recorded beside the scores, the first counts.
     """
     frame = store.frame(module.STEM)
     frame = frame[(frame["version"] == module.VERSION) & ~frame["stand_in"].astype(bool)].reset_index(drop=True)
     frame = completed(frame, module.Cell)
-    return module.selected(frame) if hasattr(module, "selected") else frame
+    frame = module.selected(frame) if hasattr(module, "selected") else frame
+    return _one_training(frame, getattr(module, "NOT_DESIGN", ()))
+
+
+def _one_training(frame: pd.DataFrame, recorded: Iterable[str]) -> pd.DataFrame:
+    """Without the rows that a later training has of a cell and replicate that an earlier one has, too."""
+    same = {"key", "created"} <= set(frame)
+    if frame.empty or not same:
+        return frame
+    place = ["metric", "replicate", *matching.design(frame.drop(columns=[c for c in recorded if c in frame]))]
+    place = [column for column in place if not column.startswith("seed")]
+    numbers = frame.groupby(place, dropna=False, sort=False).ngroup()
+    aged = frame[["key"]].assign(number=numbers, created=frame["created"]).sort_values("created", kind="stable")
+    return frame[aged.groupby("number")["key"].transform("first").reindex(frame.index) == frame["key"]]
 
 
 def _construct(kind, values: Mapping, where: str):

@@ -94,6 +94,11 @@ def check(place, capsys, happened, make, line, message):
     ("demo --no-notebook --only 4 --device cuda", "device 'cuda': torch finds no CUDA device here; use --device cpu"),
     ("demo --device tpu", r"invalid choice: 'tpu'"),
     ("demo --only 4 --set replicates", "--set 'replicates': expected NAME=VALUE such as replicates=3"),
+    (
+        "demo --only 3 --only 4 --set own_images=mine",
+        "--set own_images: no parameter of 3_class_specific_extrapolation; name those that have it with --only: 4_syst",
+    ),
+    ("demo --only 4 --set own_images=folder:mine", "own_images 'folder:mine': expected the path alone"),
     ("demo --only 4 --set replicats=3", "unknown parameter 'replicats'; did you mean 'replicates'"),
     ("demo --only 4 --set device=cuda", "--set 'device=cuda': use --device"),
     ("demo --only 4 --set replicates=2.5", "replicates is 2.5; expected a whole number"),
@@ -240,7 +245,8 @@ def unlink_all(folder):
 
 
 @cases(
-    ("no such folder", None, MINE, "mine: no such folder"),
+    ("no such folder", None, MINE, "mine: does not exist; expected a folder with one subfolder of images per class"),
+    ("a file", lambda p: (p / "mine").touch(), MINE, "mine: is a file; expected a folder with one subfolder of images"),
     (
         "an empty folder",
         lambda p: (p / "mine").mkdir(),
@@ -311,7 +317,7 @@ def test_own_images(place, capsys, happened, make, line, message):
 @pytest.mark.parametrize(
     ("number", "classes", "per_class", "message"),
     [
-        (4, 0, 3, "own_images '.*mine': .*mine: no such folder"),
+        (4, 0, 3, "own_images '.*mine': .*mine: does not exist; expected a folder"),
         (4, 1, 3, "own_images '.*mine': .*mine: only one class folder, 'class0'; expected"),
         (1, 2, 3, "own_images '.*mine': folder:.*mine: 2 classes; expected at least 3"),
         (2, 2, 1, "own_images '.*mine': folder:mine: class 'class0' has one image"),

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from common import costs, ledger, paths, readme
@@ -84,3 +85,13 @@ def test_lost_marks_are_named(root, file, mark):
     (root / file).write_text("nothing to write between\n")
     with pytest.raises(UserError, match=rf"\.md: no '<!-- {mark}"):
         readme.update(root)
+
+
+def test_what_it_shows_of_the_library_runs():
+    block = (paths.ROOT / "README.md").read_text().partition("## As a library")[2].partition("```python\n")[2]
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [60, 20])
+    features = random.normal(0, 1, (80, 3)) + labels[:, None]
+    names = {"features": features, "labels": labels, "others": features[:5]}
+    exec(block.partition("```")[0], names)
+    assert {"ClassSpecificExtrapolation", "ExpansiveOverSampler"} <= set(names)

@@ -10,6 +10,7 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import toy_study
 from PIL import Image
@@ -119,6 +120,20 @@ def test_a_script_without_a_guard_is_told_so_once(tmp_path):
     assert ended.stderr.count("Traceback") == 1 and "memory" not in ended.stderr
     last = ended.stderr.splitlines()[-1]
     assert last.startswith("common.errors.UserError: each process") and 'below `if __name__ == "__main__":`' in last
+
+
+@pytest.mark.parametrize(("workers", "status"), [(2, 1), (1, 0)])
+def test_a_script_that_is_no_file_is_told_so(tmp_path, workers, status):
+    """The processes could not import it."""
+    options = {"store": str(tmp_path / "store"), "workers": workers}
+    script = f"from common import study; import toy_study\nstudy.Run(toy_study, {{}}, {options!r}).execute()"
+    ended = subprocess.run(
+        [sys.executable, "-"], input=script, env=ENVIRONMENT, capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode == status
+    if status:
+        assert ended.stderr.count("Traceback") == 1 and "memory" not in ended.stderr
+        assert "<stdin> is no file: save the script as one, or use one process (workers=1)" in ended.stderr
 
 
 def test_a_larger_grid_runs_only_what_is_new(tmp_path):
@@ -285,6 +300,15 @@ def test_measured_leaves_out_stand_ins_and_other_versions(tmp_path, monkeypatch)
     assert run.measured()["number"].tolist() == [7]
     monkeypatch.setattr(toy_study, "VERSION", 2)
     assert make(tmp_path).measured().empty
+
+
+def test_of_trainings_that_differ_in_what_is_recorded_alone_the_first_counts():
+    rows = {"key": list("aabbc"), "created": list("22113"), "metric": ["auc", "accuracy"] * 2 + ["auc"],
+            "replicate": 0, "value": 0.5, "rho": [10, 10, 10, 10, 20], "note": list("xxyyx"),
+            "seed_init": [1, 1, 2, 2, 3]}  # fmt: skip
+    frame = pd.DataFrame(rows)
+    assert study._one_training(frame, ("note",))["key"].tolist() == ["b", "b", "c"]
+    assert len(study._one_training(frame, ())) == len(frame)
 
 
 def test_a_path_and_arrays_are_as_good_as_a_text_and_lists(tmp_path):

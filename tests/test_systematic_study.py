@@ -13,6 +13,7 @@ from common import checkpoints, looping, study, training
 from common.cells import Result, completed
 from common.errors import UserError
 from common.studies import systematic_study as paper
+from common.studies import systematic_study_protocols as protocols
 from common.studies.systematic_study_selection import USUAL
 
 GOLDEN = Path(__file__).parent / "golden" / "systematic_study.json"
@@ -326,7 +327,8 @@ def rows(replicates, iterations, rhos, dataset="mnist", **columns):
     """One AUC a cell of a grid."""
     grid = [(r, rho) for r in range(replicates) for rho in rhos]
     cell = {"network": "lenet5", "imbalance": "step", "mu": 0.5, "sampler": "none", "to_rho": 1.0, "precision": "bf16",
-            "selection": "last", "image_size": 0, "per_class": 0, "metric": "auc", "value": 0.9}  # fmt: skip
+            "selection": "last", "image_size": 0, "per_class": 0, "metric": "auc", "value": 0.9,
+            "learning_rate": protocols.PROTOCOLS["lenet5"].schedule.learning_rate}  # fmt: skip
     common = {**cell, "dataset": dataset, "iterations": iterations, **columns}
     return pd.DataFrame(
         [{**common, "replicate": r, "rho": float(rho), "key": f"{iterations}{r}{rho}"} for r, rho in grid]
@@ -357,7 +359,9 @@ def test_the_usual_setting_is_that_of_a_cells_defaults():
     assert all(getattr(paper.Cell, name) == value for name, value in USUAL.items())
 
 
-@pytest.mark.parametrize("change", [{"per_class": 100}, {"image_size": 32}, {"network": "allcnn"}, {"width": 8}])
+@pytest.mark.parametrize(
+    "change", [{"per_class": 100}, {"image_size": 32}, {"network": "allcnn"}, {"width": 8}, {"learning_rate": 0.03}]
+)
 def test_experiments_of_ones_own_do_not_stand_among_the_replicates(change):
     usual = rows(2, 2500, (10, 100))
     kept = paper.selected(completed(pd.concat([usual, rows(2, 2500, (10, 100), **change)]), paper.Cell))

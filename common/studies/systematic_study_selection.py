@@ -85,11 +85,13 @@ def _by_validation(group: pd.DataFrame) -> pd.DataFrame:
 def selected(frame: pd.DataFrame) -> pd.DataFrame:
     """Of measured rows, those of the paper's own setting, with one training for each set (see `chosen`).
 
-    A smaller width, fewer images a class or another network for a data set are experiments of their own, and must not
-    stand among the replicates.
+    A smaller width, fewer images a class, another network for a data set or, where the paper does not search for it,
+    another learning rate are experiments of their own, and must not stand among the replicates.
     """
     usual = at_defaults(frame, USUAL)
     usual &= frame["network"] == frame["dataset"].map(network_of)
+    rates = {name: one.schedule.learning_rate for name, one in PROTOCOLS.items()}
+    usual &= frame["network"].isin(_SEARCHED) | (frame["learning_rate"] == frame["network"].map(rates))
     return chosen(frame[usual])
 
 
