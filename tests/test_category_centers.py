@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -295,8 +296,16 @@ def test_a_folder_of_ones_own(tmp_path):
         for number in range(count):
             picture = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
             Image.fromarray(picture).save(tmp_path / "images" / str(label) / f"{number}.png")
-    run = make(tmp_path, dataset=f"folder:{tmp_path / 'images'}", imbalances=("own",), batch_size=8)
+    images = {"dataset": f"folder:{tmp_path / 'images'}", "batch_size": 8}
+    run = make(tmp_path, **images, imbalances=("own",))
     assert run.execute().new == 2 and run.frame()["stand_in"].all()
+    with pytest.raises(UserError, match=r"3 classes; imbalance A is one of 10 or 100 classes, imbalances=\[own\] takes"):
+        make(tmp_path, **images).execute()
+    few = shutil.copytree(tmp_path / "images", tmp_path / "few")
+    for name in sorted((few / "2").iterdir())[2:]:
+        name.unlink()
+    with pytest.raises(UserError, match="class '2' has one image in the training part; expected at least 2"):
+        make(tmp_path, dataset=f"folder:{few}", imbalances=("own",)).execute()
 
 
 def test_golden_cell():

@@ -186,10 +186,20 @@ def check(cells: list[Cell], context: Context) -> None:
         n_classes = len(train.classes)
         if n_classes < 3:
             raise UserError(f"{cell.dataset}: {n_classes} classes; expected at least 3")
+        if cell.imbalance != "own" and n_classes not in (10, 100):
+            raise UserError(
+                f"{cell.dataset}: {n_classes} classes; imbalance {cell.imbalance} is one of 10 or 100 classes, "
+                "imbalances=[own] takes their sizes as they are"
+            )
         counts, valid = class_counts(cell, train.labels, n_classes)
         lacking = np.flatnonzero((counts < 1) | (counts + valid > train.counts))
         if len(lacking):
             label = lacking[0]
+            if cell.imbalance == "own":
+                raise UserError(
+                    f"{cell.dataset}: class {train.classes[label]!r} has one image in the training part; expected at "
+                    "least 2, one to train and one to validate"
+                )
             raise UserError(
                 f"{cell.dataset}: class {train.classes[label]!r} has {train.counts[label]} images; imbalance "
                 f"{cell.imbalance} takes {max(counts[label], 1)} to train and {valid[label]} to validate "
