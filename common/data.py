@@ -230,11 +230,13 @@ def _part(cache: Path, name: str, split: str, whole: Source, fit: Fit, share: fl
 
     def read() -> Rows:
         entry = fetch(cache, name, "all", whole, fit)
-        for label, count in enumerate(np.bincount(entry.labels, minlength=len(entry.classes))):
-            if count < 2:
+        for label, label_name in enumerate(entry.classes):
+            members = np.flatnonzero(entry.labels == label)
+            if np.array_equal(entry.images[members[0]], entry.images[members[-1]]):  # equal ones are neighbours
+                has = "one image" if len(members) == 1 else f"only copies of one image ({len(members)})"
                 raise UserError(
-                    f"{name}: class {entry.classes[label]!r} has one image; train and test are parts of what is there, "
-                    "so every class needs at least two"
+                    f"{name}: class {label_name!r} has {has}; train and test are parts of what is there, "
+                    "so every class needs at least two different ones"
                 )
         train = splitting.train_part(entry.images, entry.labels, entry.groups, share)
         rows = [

@@ -92,6 +92,7 @@ def _open_image(data: bytes | str, where: str) -> Image.Image:
     except Exception as error:
         raise UserError(f"{where}: not an image that can be decoded ({_reason(error)})") from None
     if image.mode.startswith(("I", "F")):
+        image.close()
         raise UserError(f"{where}: image has mode {image.mode} (more than 8 bits a channel); convert it to 8 bits")
     return image
 

@@ -6,6 +6,7 @@ What is exchanged is a folder or a .zip of ``<study>.parquet``, one row per cell
 
 from __future__ import annotations
 
+import os
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -14,12 +15,31 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from common import paths
 from common.atomic import replacing
+from common.catalogue import EMBEDDED
 from common.errors import UserError
 from common.store import CURVE_COLUMNS, Store
 
 NEEDED = ("key", "study", "version", "stand_in", "method", "metric", "value")  # without these a row counts nowhere
 ROW = ["method", "prior", "metric", "class_label", "value"]  # what differs between the rows of a cell in every study
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Cells of a study that an export wrote, how many of them on a reader's own images, and those it left out."""
+
+    cells: int
+    own: int = 0
+    own_left: int = 0
+    stand_in_left: int = 0
+
+    def __str__(self) -> str:
+        left = [f"{self.own_left} on own images"] if self.own_left else []
+        left += [f"{self.stand_in_left} on stand-in data"] if self.stand_in_left else []
+        said = [f"{self.own} on own images"] if self.own else []
+        said += [f"left out: {', '.join(left)}"] if left else []
+        return f"{self.cells} ({'; '.join(said)})" if said else str(self.cells)
 
 
 @dataclass(frozen=True)
@@ -34,17 +54,30 @@ class Merged:
 # -- out ---------------------------------------------------------------------------------------------------------------
 
 
-def export(store: Store, target) -> dict[str, int]:
-    """Write all results measured on real data, of both layers, to a folder or a .zip; returns cells by study.
+def export(store: Store, target) -> dict[str, Exported]:
+    """Write all results measured on real data, of both layers, to a folder or a .zip; what was written, by study.
 
     Cells on stand-in data stay out: they are not measurements of what the papers report. Nor do they leave a trace:
-    with their columns, or their types, the same results would make another file.
+    with their columns, or their types, the same results would make another file. The same holds for cells on a reader's
+    own images in committed results; to anywhere else they go along.
+
+    Raises
+    ------
+    UserError
+        If the target is neither, or all that was measured would be left out; nothing is written then.
     """
     target, written = Path(target), {}
+    # Of any copy of the project: only their names say what such a folder is for.
+    committed = Path(os.path.abspath(target)).parts[-2:] == paths.RESULTS.parts[-2:]
     files: dict[str, bytes] = {}
     for stem in store.stems():
         cells = store.cells(stem)
-        real = set(cells.loc[~cells["stand_in"].astype(bool), "key"])
+        stand_in = cells["stand_in"].astype(bool)
+        own = stand_in & cells["dataset"].notna() & ~cells["dataset"].isin(EMBEDDED)
+        taken = ~stand_in if committed else ~stand_in | own
+        counts = (taken & own).sum(), (own & ~taken).sum(), (stand_in & ~own).sum()
+        written[stem] = Exported(int(taken.sum()), *map(int, counts))
+        real = set(cells.loc[taken, "key"])
         if not real:
             continue
         frame = store.frame(stem, real)
@@ -55,7 +88,9 @@ def export(store: Store, target) -> dict[str, int]:
         if len(curves):
             curves = curves.sort_values(["key", "method", "curve", "x"], kind="stable", ignore_index=True)
             files[f"{stem}_curves.parquet"] = _curves_file(curves)
-        written[stem] = len(real)
+    if written and not files:
+        left = "; ".join(f"{stem}: {found}" for stem, found in written.items())
+        raise UserError(f"export {target}: nothing to write ({left}); run the reduced or the paper profile first")
     if target.suffix == ".zip":
         with replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
             for name, content in files.items():

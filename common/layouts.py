@@ -7,11 +7,14 @@ or ``{}``.
 from __future__ import annotations
 
 import csv
+import hashlib
 import multiprocessing
 import os
-import warnings
-from collections import Counter
+import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -52,9 +55,14 @@ def _subfolders(folder: Path) -> list[str]:
     """Sorted, without hidden ones (.ipynb_checkpoints and its like are no class)."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+            return sorted(entry.name for entry in entries if entry.is_dir() and not _hidden(entry.name))
     except OSError as error:
         _refuse(error)
+
+
+def _hidden(name: str) -> bool:
+    """Whether a file or folder is another program's; macOS puts a folder ``__MACOSX`` into every .zip."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def _files_below(folder: Path) -> list[str]:
@@ -68,17 +76,29 @@ def _files_below(folder: Path) -> list[str]:
     """
     found = []
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not _hidden(name)]
         for link in (os.path.join(parent, name) for name in folders if os.path.islink(os.path.join(parent, name))):
             above = (Path(parent), *Path(parent).parents)  # as walked, through other links too
             if os.path.realpath(link) in map(os.path.realpath, above):
                 raise UserError(f"{link}: this link leads back to a folder that holds it; remove it")
-        found += [os.path.join(parent, name) for name in files if not name.startswith(".")]
+        found += [os.path.join(parent, name) for name in files if not _hidden(name)]
     return sorted(found)
 
 
 def _refuse(error: OSError) -> NoReturn:
     raise UserError(f"{error.filename}: cannot be read ({error.strerror}); change its permissions or remove it")
+
+
+def _say(text: str) -> None:
+    """One line on stderr; one of a pool's processes would only repeat it."""
+    if multiprocessing.parent_process() is None:
+        _say_once(text)
+
+
+@cache
+def _say_once(text: str) -> None:
+    # No warning: each decoding resets what was shown of those, and they come with a line of this source.
+    print(f"note: {text}", file=sys.stderr, flush=True)
 
 
 # ---- ImageFolder -----------------------------------------------------------------------------------------------------
@@ -93,7 +113,8 @@ def find_folder(folder: Path) -> dict[str, Source]:
         No class folders, train and test with different ones, or a part beside ``train/`` whose name is not known.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
+        state = "is a file" if folder.exists() else "does not exist"
+        raise UserError(f"{folder}: {state}; expected a folder with one subfolder of images per class")
     inside = {name.lower(): name for name in _subfolders(folder)}  # of Test and test the latter, which sorts last
     train = inside.get("train")
     test = next((inside[name] for name in TEST_NAMES if name in inside and _subfolders(folder / inside[name])), None)
@@ -103,11 +124,17 @@ def find_folder(folder: Path) -> dict[str, Source]:
         if ours != theirs:
             odd = sorted(set(ours) ^ set(theirs))[0]
             raise UserError(f"{folder}: class folder {odd!r} is in only one of {train}/ and {test}/")
-        return found
+        _say_images_beside(folder)
+        if others := [f"{name}/" for name in inside.values() if name not in (train, test)]:
+            _say(f"{folder}: {', '.join(others)} beside {train}/ and {test}/ left out")
+        return found | {"train": _compared(folder, found["train"], found["test"])}
     if train:
         _refuse_unknown_parts(folder, train, [name for name in inside.values() if name != train])
     # Only train/ inside: one set that is not divided. Beside other folders, "train" is a class like any other.
-    return {"all": _image_folder(folder / train if list(inside) == ["train"] else folder)}
+    if list(inside) != ["train"]:
+        return {"all": _image_folder(folder)}
+    _say_images_beside(folder)
+    return {"all": _image_folder(folder / train)}
 
 
 def _refuse_unknown_parts(folder: Path, train: str, others: list[str]) -> None:
@@ -119,6 +146,48 @@ def _refuse_unknown_parts(folder: Path, train: str, others: list[str]) -> None:
                 f"{folder}: {train}/ and {other}/ hold the same class folders, so they are no classes themselves; "
                 f"rename {other}/ to test (or val), or move it elsewhere"
             )
+
+
+def _compared(folder: Path, train: Source, test: Source) -> Source:
+    """The training part, which when it is decoded says how many files of the test are among it."""
+
+    def read() -> Rows:
+        if copies := _copies(train.files, test.files):
+            where = os.path.relpath(copies[0], folder)
+            counted = f"{len(copies)} of {len(test.files)}, such as {where}"
+            _say(f"{folder}: test images that are in the training part too, byte by byte: {counted}")
+        return train.read()
+
+    return replace(train, read=read)
+
+
+def _copies(ours: Iterable[str], theirs: Iterable[str]) -> list[str]:
+    """Those of their files whose bytes are those of one of ours; only files of one size are read."""
+    sizes = defaultdict(lambda: ([], []))
+    try:
+        for side, paths in enumerate((ours, theirs)):
+            for path in paths:
+                sizes[os.path.getsize(path)][side].append(path)
+        found = []
+        for size, (first, second) in sizes.items():
+            if size and first and second:  # a pipe has no size, and reading it would wait for ever
+                known = set(map(_digest, first))
+                found += [path for path in second if _digest(path) in known]
+        return found
+    except OSError:
+        return []  # the decoding of that file says it
+
+
+def _digest(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _say_images_beside(folder: Path) -> None:
+    """Say how many images lie in a folder itself, where they belong to no class."""
+    found = sorted(name for name in os.listdir(folder) if name.lower().endswith(SUFFIXES) and not _hidden(name))
+    if found:
+        _say(f"{folder}: images beside the class folders left out: {len(found)}, such as {found[0]}")
 
 
 def _image_folder(folder: Path) -> Source:
@@ -136,9 +205,9 @@ def _image_folder(folder: Path) -> Source:
             raise UserError(f"{folder / name}: none of its {len(there)} files is read ({_endings(others)})")
         files += [(path, i) for path in images]
         left_out += Counter({ending: count for ending, count in others.items() if ending not in NOTES})
-    if left_out and multiprocessing.parent_process() is None:  # one of a pool's processes would only repeat it
-        text = f"{folder}: {left_out.total()} of {len(files) + left_out.total()} files left out ({_endings(left_out)})"
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
+    if left_out:
+        _say(f"{folder}: {left_out.total()} of {len(files) + left_out.total()} files left out ({_endings(left_out)})")
+    _say_images_beside(folder)
     return _source(classes, files)
 
 

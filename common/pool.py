@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -40,10 +41,12 @@ def results(module, cells: list, context, workers: int, still_missing: Callable,
     Raises
     ------
     UserError
-        If the script that asks for the cells runs them at its top level, where a process that imports it asks again.
+        If the script that asks for the cells is no file, which the processes could import; or if it runs them at its
+        top level, where a process that imports it asks again.
     RuntimeError
         If one of the processes dies.
     """
+    _check_main()
     group = getattr(module, "group", lambda cell: None)
     failures = []
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads in an undefined state
@@ -79,6 +82,17 @@ def results(module, cells: list, context, workers: int, still_missing: Callable,
             for process in list(executor._processes.values()):
                 process.terminate()
             raise
+
+
+def _check_main() -> None:
+    """Raise `UserError` where a process that is spawned could not import the script that started it."""
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)  # none in a notebook; of a module, which has a spec, the name is imported
+    if file and getattr(main, "__spec__", None) is None and not os.path.isfile(file):
+        raise UserError(
+            f"each process that runs cells imports the script that started it, and {file} is no file: save the script "
+            "as one, or use one process (workers=1)"
+        )
 
 
 def end_if_unguarded() -> None:

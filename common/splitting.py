@@ -42,7 +42,7 @@ def train_part(images: np.ndarray, labels: np.ndarray, groups: np.ndarray | None
     Parameters
     ----------
     images : numpy.ndarray
-        N x H x W x C, in canonical order.
+        N x H x W x C, in canonical order; without groups, at least two different ones of every class.
     labels : numpy.ndarray
         N.
     groups : numpy.ndarray or None
@@ -65,7 +65,7 @@ def _by_class(images: np.ndarray, labels: np.ndarray, share: float) -> np.ndarra
         wanted = min(len(members) - 1, round(share * len(members)))
         # Equal images are neighbours: cut only between different ones, never one in train and its copy in test.
         cuts = (*range(max(wanted, 1), len(members)), *range(wanted - 1, 0, -1))
-        cut = next((c for c in cuts if not np.array_equal(images[members[c]], images[members[c - 1]])), wanted)
+        cut = next(c for c in cuts if not np.array_equal(images[members[c]], images[members[c - 1]]))
         train[members[:cut]] = True
     return train
 

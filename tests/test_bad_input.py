@@ -246,7 +246,6 @@ def unlink_all(folder):
 
 @cases(
     ("no such folder", None, MINE, "mine: does not exist; expected a folder with one subfolder of images per class"),
-    ("a file", lambda p: (p / "mine").touch(), MINE, "mine: is a file; expected a folder with one subfolder of images"),
     (
         "an empty folder",
         lambda p: (p / "mine").mkdir(),

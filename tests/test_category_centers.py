@@ -299,7 +299,7 @@ def test_a_folder_of_ones_own(tmp_path):
     images = {"dataset": f"folder:{tmp_path / 'images'}", "batch_size": 8}
     run = make(tmp_path, **images, imbalances=("own",))
     assert run.execute().new == 2 and run.frame()["stand_in"].all()
-    with pytest.raises(UserError, match=r"3 classes; imbalance A is one of 10 or 100 classes, imbalances=\[own\] takes"):
+    with pytest.raises(UserError, match=r"3 classes; imbalance A is one of 10 or 100 classes, imbalances=\[own\]"):
         make(tmp_path, **images).execute()
     few = shutil.copytree(tmp_path / "images", tmp_path / "few")
     for name in sorted((few / "2").iterdir())[2:]:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import re
 import struct
 from pathlib import Path
 
@@ -310,6 +311,19 @@ def test_copies_of_an_image_stay_on_one_side(tmp_path):
     assert not {image.tobytes() for image in train.images} & {image.tobytes() for image in test.images}
 
 
+def test_a_class_of_nothing_but_copies_cannot_be_cut(tmp_path):
+    for i in range(3):
+        save(tmp_path / "set" / "a" / f"{i}.png", pixels(1, 8, 8)[0])
+        save(tmp_path / "set" / "b" / f"{i}.png", pixels(1, 8, 8, seed=i + 10)[0])
+    assert data.load(f"folder:{tmp_path / 'set'}", "all").counts.tolist() == [3, 3]
+    for split in ("train", "test"):
+        with pytest.raises(UserError, match=r"class 'a' has only copies of one image \(3\).* two different ones"):
+            data.load(f"folder:{tmp_path / 'set'}", split)
+    save(tmp_path / "set" / "a" / "3.png", pixels(1, 8, 8, seed=1)[0])
+    train, test = (data.load(f"folder:{tmp_path / 'set'}", split) for split in ("train", "test"))
+    assert sorted([train.counts[0], test.counts[0]]) == [1, 3]
+
+
 def test_a_tile_is_a_run_of_frames_or_photographed_again_later():
     frames = [8676, 9076, 9477, 10642]  # gaps of 400, 401 and more; 10642 shows the tile of 8676 once more
     paths = [*(f"a/exp1_num_{frame}.jpg" for frame in frames), "x.jpg"]
@@ -569,15 +583,77 @@ def test_a_class_called_train_beside_others_stays_one(tmp_path):
     assert data.load(f"folder:{tmp_path / 'set'}", "all").classes == ("plane", "train")
 
 
-def test_files_that_are_not_read_are_counted(tmp_path):
+def test_a_part_that_is_not_read_is_named(tmp_path, capsys):
+    for k, part in enumerate(("train", "test", "val")):
+        for i, name in enumerate("ab"):
+            save(tmp_path / "set" / part / name / "0.png", pixels(1, 8, 8, seed=10 * k + i)[0])
+    for _ in range(2):
+        assert len(data.load(f"folder:{tmp_path / 'set'}", "all")) == 4
+    assert capsys.readouterr().err == f"note: {tmp_path}/set: val/ beside train/ and test/ left out\n"
+
+
+def test_files_that_are_in_both_parts_are_counted(tmp_path, capsys):
+    for part in ("train", "test"):
+        for i, name in enumerate("ab"):
+            save(tmp_path / "set" / part / name / f"{part}.png", pixels(1, 8, 8, seed=i)[0])
+            save(tmp_path / "set" / part / name / "own.png", pixels(1, 8, 8, seed=len(part) * 10 + i)[0])
+    data.load(f"folder:{tmp_path / 'set'}", "test")
+    assert capsys.readouterr().err == ""
+    for split in ("train", "all"):
+        data.load(f"folder:{tmp_path / 'set'}", split)
+    assert capsys.readouterr().err == (
+        f"note: {tmp_path}/set: test images that are in the training part too, byte by byte: 2 of 4, such as "
+        "test/a/test.png\n"
+    )
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("nowhere"), os.mkfifo])
+def test_looking_for_files_in_both_parts_does_not_stop_at_odd_ones(tmp_path, make):
+    """The part that holds it refuses it."""
+    folder_tree(tmp_path, lambda folder: make(folder / "test" / "a" / "odd.png"))
+    assert len(data.load(f"folder:{tmp_path / 'set'}", "train")) == 4
+    with pytest.raises(UserError, match=r"test/a/odd.png"):
+        data.load(f"folder:{tmp_path / 'set'}", "test")
+
+
+def test_images_beside_the_classes_are_counted(tmp_path, capsys):
+    for k, part in enumerate(("train", "test")):
+        for i, name in enumerate("ab"):
+            save(tmp_path / "set" / part / name / "0.png", pixels(1, 8, 8, seed=10 * k + i)[0])
+    save(tmp_path / "set" / "train" / "x.png", pixels(1, 8, 8)[0])
+    for name in ("y.JPG", "z.png", "notes.txt", ".hidden.png"):
+        (tmp_path / "set" / name).write_bytes(b"")
+    data.load(f"folder:{tmp_path / 'set'}")
+    said = "note: {}: images beside the class folders left out: {}\n".format
+    assert capsys.readouterr().err == said(f"{tmp_path}/set/train", "1, such as x.png") + said(
+        f"{tmp_path}/set", "2, such as y.JPG"
+    )
+
+
+@pytest.mark.parametrize("divided", [False, True])
+def test_what_other_programs_leave_is_no_class(tmp_path, capsys, divided):
+    for k, part in enumerate(("train", "test") if divided else ("",)):
+        for i, name in enumerate("ab"):
+            for n in range(2):
+                save(tmp_path / "set" / part / name / f"{n}.png", pixels(1, 8, 8, seed=10 * k + 5 * i + n)[0])
+        for name in ("__MACOSX", ".thumbnails", "a/__MACOSX"):
+            save(tmp_path / "set" / part / name / "0.png", pixels(1, 8, 8)[0])
+    save(tmp_path / "set" / "__MACOSX" / "train" / "._0.png", pixels(1, 8, 8)[0])
+    images = data.load(f"folder:{tmp_path / 'set'}", "all")
+    assert images.classes == ("a", "b") and len(images) == (8 if divided else 4) and capsys.readouterr().err == ""
+
+
+def test_files_that_are_not_read_are_counted(tmp_path, capsys):
     for name, n in (("a", 4), ("b", 3)):
         for i in range(n):
             save(tmp_path / "set" / name / f"{i}.png", pixels(1, 8, 8, seed=i)[0])
     for name in ("3.gif", "4.GIF", "5", "notes.txt", ".hidden.gif"):
         (tmp_path / "set" / "b" / name).write_bytes(b"")
-    said = r"set: 3 of 10 files left out \(2 .gif, 1 no ending; images are files that end in .jpg, .*; convert"
-    with pytest.warns(RuntimeWarning, match=said):
-        assert data.load(f"folder:{tmp_path / 'set'}", "all").counts.tolist() == [4, 3]
+    said = r"note: .*set: 3 of 10 files left out \(2 .gif, 1 no ending; images are files that end in .jpg, .*others\)\n"
+    for split in data.SPLITS:  # once, and one line of it
+        assert data.load(f"folder:{tmp_path / 'set'}", split).classes == ("a", "b")
+    assert re.fullmatch(said, capsys.readouterr().err)
+    assert data.load(f"folder:{tmp_path / 'set'}", "all").counts.tolist() == [4, 3]
     for path in (tmp_path / "set" / "b").glob("*.png"):
         path.unlink()
     with pytest.raises(UserError, match=r"set/b: none of its 4 files is read \(2 .gif, 1 no ending, 1 .txt; images"):
@@ -589,8 +665,9 @@ def test_folder_without_classes(tmp_path):
     save(tmp_path / "set" / "a.png", pixels(1, 8, 8)[0])
     with pytest.raises(UserError, match="set: no class folders; expected one subfolder of images per class"):
         data.load(f"folder:{tmp_path / 'set'}")
-    with pytest.raises(UserError, match="gone: no such folder"):
-        data.load(f"folder:{tmp_path / 'gone'}")
+    for name, state in (("gone.zip", "does not exist"), ("set/a.png", "is a file")):
+        with pytest.raises(UserError, match=f"{name}: {state}; expected a folder with one subfolder of images"):
+            data.load(f"folder:{tmp_path / name}")
 
 
 @pytest.mark.parametrize(

@@ -346,7 +346,7 @@ def test_bad_parameters_are_named(tmp_path, changes, message):
     [
         ({"ratios": (200,)}, "ratio 200: of 60 training images none would be a defect; at most 119"),
         ({"few": (2000,), "ratios": ()}, "few 2000: the training part has 1350 defects"),
-        ({"total": 5000}, "normal images asked for, the training part has 1350"),
+        ({"total": 5000}, "normal images asked for, the training part has 1350; lower total, or 0 for all"),
         ({"stem": 4, "image_size": 16}, "textures: images of 16 x 16; multiscale with stem 4 takes square ones"),
         ({"source": "textures"}, "textures is source or related task of itself"),
         ({"arms": ("related task",)}, "textures is source or related task of itself"),
@@ -385,18 +385,45 @@ def test_seeds_of_the_source_do_not_depend_on_the_target():
 
 
 @pytest.mark.parametrize(
-    "classes", [("defect", "ok"), ("crack", "scratch", "Good"), ("bad", "defect-free"), ("not ok", "ok")]
-)
+    "classes",
+    [
+        ("defect", "ok"), ("crack", "scratch", "Good"), ("bad", "defect-free"), ("not ok", "ok"), ("crack", "no_crack"),
+        ("Defective", "Non-defective"), ("damage", "no damage"),
+    ],
+)  # fmt: skip
 def test_a_normal_class_that_is_not_the_first_is_refused(classes):
     with pytest.raises(UserError, match=f"folder:mine: .* {classes[0]!r}, but {classes[-1]!r} .*'0 {classes[-1]}'$"):
         paper.check_normal("folder:mine", classes)
 
 
 @pytest.mark.parametrize(
-    "classes", [("normal", "abnormal"), ("0 ok", "1 good?"), ("a", "b"), ("good", "not good"), ("Free", "Blowhole")]
-)
+    "classes",
+    [
+        ("normal", "abnormal"), ("0 ok", "1 good?"), ("a", "b"), ("good", "not good"), ("Free", "Blowhole"),
+        ("no_crack", "ok"), ("conforming", "non-conforming"), ("0 without defects", "cracked"),
+    ],
+)  # fmt: skip
 def test_a_normal_class_that_comes_first_and_names_that_say_nothing_pass(classes):
     paper.check_normal("folder:mine", classes)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ok", "0 Good", "defect-free", "no_crack", "Non-defective", "nondefective", "NoDefects", "no damage", "undamaged",
+     "without defects", "not broken", "no faults, ok"],
+)  # fmt: skip
+def test_names_of_normal_classes(name):
+    with pytest.raises(UserError, match=f"but {name!r} is called so"):
+        paper.check_normal("folder:mine", ("a", name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["not ok", "NOT_OK", "non-conforming", "not good", "not so good", "not ok, crack", "no entry", "without label",
+     "crack", "defective", "damaged", "sun damaged", "abnormal", "nok", "b"],
+)  # fmt: skip
+def test_names_of_other_classes(name):
+    paper.check_normal("folder:mine", ("a", name))
 
 
 def test_the_normal_class_is_checked_before_any_training(tmp_path):

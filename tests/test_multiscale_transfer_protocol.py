@@ -27,6 +27,18 @@ def test_defect_counts(available, rho, few, total, counts):
     assert protocol.defect_counts(np.array(available), rho, few, total).tolist() == list(counts)
 
 
+@pytest.mark.parametrize(
+    ("few", "total", "message"),
+    [
+        (3, 600, "total 600: 597 normal images asked for, the training part has 476; lower total, or 0 for all"),
+        (20, 20, "total 20: 0 normal images asked for, .*; ask for fewer defects, or a larger total"),
+    ],
+)
+def test_totals_that_the_images_do_not_give(few, total, message):
+    with pytest.raises(UserError, match=message):
+        protocol.defect_counts(np.array([476, 196]), 0, few, total)
+
+
 @pytest.mark.parametrize("rho", [1, 5, 10, 25, 50, 100])
 def test_the_total_is_the_same_at_every_ratio_that_defects_suffice_for(rho):
     assert protocol.defect_counts(np.array([500, 250]), rho, 0, 0).sum() == 500

@@ -6,9 +6,9 @@ import zipfile
 import pandas as pd
 import pytest
 
-from common import exchange
+from common import exchange, paths, run
 from common.errors import UserError
-from common.exchange import Merged
+from common.exchange import Exported, Merged
 from common.store import Store
 
 
@@ -68,7 +68,7 @@ def test_export_and_merge_carry_results_to_another_machine(store, tmp_path, targ
     for k in range(3):
         store.put("toy", record(f"k{k}", k / 10, replicate=k))
     store.put("toy", record("demo", stand_in=True))
-    assert exchange.export(store, tmp_path / target) == {"toy": 3}
+    assert exchange.export(store, tmp_path / target) == {"toy": Exported(3, stand_in_left=1)}
     other = Store(tmp_path / "other", committed=tmp_path / "none")
     other.put("toy", record("k1", 0.1, replicate=1))
     assert exchange.merge(other, tmp_path / target) == {"toy": Merged(2, 1, 0)}
@@ -92,7 +92,7 @@ def test_exported_results_are_the_lower_layer_of_a_fresh_clone(store, tmp_path):
     assert set(fresh.frame("toy")["key"]) == {"a", "b"}
     fresh.put("toy", record("a", 0.5))  # measured again: the upper layer wins, and counts once
     assert fresh.frame("toy", {"a"})["value"].dropna().tolist() == [0.5]
-    assert exchange.export(fresh, tmp_path / "again") == {"toy": 2}
+    assert exchange.export(fresh, tmp_path / "again") == {"toy": Exported(2)}
 
 
 def test_exporting_twice_writes_the_same_bytes(store, tmp_path):
@@ -112,9 +112,59 @@ def test_stand_in_cells_leave_no_trace_in_what_is_exported(store, tmp_path):
     for committed in (tmp_path / "none", tmp_path / "committed"):
         other = Store(store.root if committed.name == "none" else tmp_path / "other", committed)
         other.put("toy", record("demo", stand_in=True, reason="no minority", replicate=None, flag=None))
-        assert exchange.export(other, tmp_path / "again") == {"toy": 1}
+        assert exchange.export(other, tmp_path / "again") == {"toy": Exported(1, stand_in_left=1)}
         for name in ("toy.parquet", "toy_curves.parquet"):
             assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "committed" / name).read_bytes()
+
+
+def mixed(store):
+    """One cell on a paper's data, one on stand-in data, two on a reader's own images, one of them named by its path."""
+    store.put("toy", record("real", dataset="mnist"))
+    store.put("toy", record("demo", stand_in=True, dataset="shapes"))
+    store.put("toy", record("mine", stand_in=True, dataset="folder:photos"))
+    store.put("toy", record("path", stand_in=True, dataset="/home/me/photos"))
+
+
+@pytest.mark.parametrize("target", ["out", "out.zip"])
+def test_results_on_own_images_go_from_machine_to_machine(store, tmp_path, target):
+    mixed(store)
+    assert exchange.export(store, tmp_path / target) == {"toy": Exported(3, own=2, stand_in_left=1)}
+    other = Store(tmp_path / "other", committed=tmp_path / "none")
+    assert exchange.merge(other, tmp_path / target) == {"toy": Merged(3, 0, 0)}
+    found = other.cells("toy").set_index("key")
+    assert found["stand_in"].to_dict() == {"real": False, "mine": True, "path": True}
+    assert found.loc["mine", "dataset"] == "folder:photos" and len(other.curves("toy", {"mine"})) == 2
+    assert exchange.export(other, tmp_path / "on") == {"toy": Exported(3, own=2)}
+
+
+def test_results_on_own_images_are_never_committed(store, tmp_path, monkeypatch):
+    store.put("toy", record("real", dataset="mnist"))
+    exchange.export(store, tmp_path / "before")
+    mixed(store)
+    monkeypatch.chdir(tmp_path)
+    for target in (tmp_path / "reports" / "results", "reports/results/"):
+        assert exchange.export(store, target) == {"toy": Exported(1, own_left=2, stand_in_left=1)}
+        for path in (tmp_path / "before").iterdir():
+            assert (tmp_path / "reports" / "results" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_an_export_says_what_it_leaves_out(store, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "reports" / "results")
+    mixed(store)
+    store.put("able", {**record("b", stand_in=True, dataset="digits")})
+    for target, said in (
+        ("x.zip", "able: 0 (left out: 1 on stand-in data), toy: 3 (2 on own images; left out: 1 on stand-in data)"),
+        ("reports/results", "toy: 1 (left out: 2 on own images, 1 on stand-in data)"),
+    ):
+        assert run.main(["export", str(tmp_path / target), "--store", str(store.root)]) == 0
+        assert capsys.readouterr().out.endswith(f"{said})\n")
+
+
+def test_an_export_of_stand_in_data_alone_writes_nothing(store, tmp_path):
+    store.put("toy", record("demo", stand_in=True))
+    with pytest.raises(UserError, match=r"x.zip: nothing to write \(toy: 0 \(left out: 1 on stand-in data\)\); run"):
+        exchange.export(store, tmp_path / "x.zip")
+    assert not (tmp_path / "x.zip").exists()
 
 
 @pytest.mark.parametrize("x", [[0, 1, 2, 3], [0.0, 0.5, 1.0, 1.5]])

@@ -50,7 +50,12 @@ GROUP = 64  # cells run together on a GPU
 #: What the times of cells leave out, for it is made once for many.
 UNCOUNTED = "source networks and the maps of the trunk"
 #: Words in the name of a class without a defect.
-NORMAL = {"ok", "good", "normal", "free", "intact", "healthy", "clean", "pass", "passed", "flawless", "undamaged"}
+NORMAL = {"ok", "good", "normal", "free", "intact", "healthy", "clean", "pass", "passed", "flawless"}
+#: A defect denied in the name of a class, such as no_crack, Non-defective or undamaged; "not ok" denies none.
+DENIED = re.compile(
+    r"(?<![a-z])(?:no|non|not|without|un)[^a-z]*(?:abnormal|anomal|bad|break|broke|corro|crack|damag|defect|dent|disease|"
+    r"error|fail|fault|flaw|fractur|hole|leak|lesion|rust|scratch|stain|tumo)"
+)
 #: Result columns that no claim pairs by: they only say what was recorded beside the scores.
 NOT_DESIGN = ("arm", "explain", "pictures", "n_defects", "n_test", "majority", "source_accuracy", "pretrained")
 #: How the notebook runs a reader's own images, as far as that decides which it takes; they are checked by it.
@@ -193,7 +198,7 @@ def check_normal(dataset: str, classes: tuple[str, ...]) -> None:
 
     def sounds_normal(name: str) -> bool:
         words = set(re.findall(r"[a-z]+", name.lower()))
-        return bool(words & NORMAL) and not words & {"no", "non", "not"}
+        return bool(DENIED.search(name.lower()) or (words & NORMAL and not words & {"no", "non", "not", "without"}))
 
     later = [name for name in classes[1:] if sounds_normal(name)]
     if later and not sounds_normal(classes[0]):

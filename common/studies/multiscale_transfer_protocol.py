@@ -271,7 +271,8 @@ def defect_counts(available: np.ndarray, rho: float, few: int, total: int) -> np
     else:
         counts = np.array([int(defect * rho + 0.5), defect])
     if counts[0] > normal or counts.min() < 1:
-        raise UserError(f"total {total}: {counts[0]} normal images asked for, the training part has {normal}")
+        way = "lower total, or 0 for all" if counts[0] > normal else "ask for fewer defects, or a larger total"
+        raise UserError(f"total {total}: {counts[0]} normal images asked for, the training part has {normal}; {way}")
     return counts
 
 
