@@ -6,8 +6,20 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.preprocessing import normalize
+from sklearn.utils.extmath import row_norms
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
+
+
+def _unit(X: np.ndarray) -> np.ndarray:
+    """Rows at length 1, also those whose squares are too large or too small for a floating-point number."""
+    unit, norms = normalize(X), row_norms(X)
+    short = 10 * np.finfo(X.dtype).eps  # scikit-learn takes shorter rows for zero
+    lost = X.any(axis=1) & ((norms < short) | ~np.isfinite(norms))
+    if lost.any():
+        rows = X[lost]
+        unit[lost] = normalize(rows / np.abs(rows).max(axis=1, keepdims=True))
+    return unit
 
 
 class CategoryCenters(ClassifierMixin, BaseEstimator):
@@ -101,7 +113,7 @@ class CategoryCenters(ClassifierMixin, BaseEstimator):
         self._sums = np.zeros((len(classes), self.n_features_in_))
 
     def _add(self, X: np.ndarray, y: np.ndarray) -> CategoryCenters:
-        unit = normalize(X)
+        unit = _unit(X)
         self.n_zero_norm_ += int((~unit.any(axis=1)).sum())
         for place, label in enumerate(self.classes_):
             mine = y == label
@@ -121,7 +133,7 @@ class CategoryCenters(ClassifierMixin, BaseEstimator):
         if not self.class_count_.all():
             label = self.classes_[np.argmin(self.class_count_)]
             raise ValueError(f"class {label!r} has no sample, so no centre; add samples of it, or leave it out")
-        return euclidean_distances(normalize(X).astype(np.float64), self.centers_)
+        return euclidean_distances(_unit(X).astype(np.float64), self.centers_)
 
     def predict(self, X) -> np.ndarray:
         """Label of the nearest centre (equation 2) for each row of `X`; of equally near ones the first.

@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from common.boundary import BOUNDARY, pair_accuracy
 from common.errors import UserError
-from common.extrapolation import BiasedExtrapolation, check_classes, check_pairs, closest_majors
+from common.extrapolation import BiasedExtrapolation, check_classes, check_pairs, closest_majors, floating, seeded
 
 FOLDS = 5
 
@@ -96,7 +96,12 @@ class ClassSpecificExtrapolation(BaseOverSampler):
         self.accuracy = accuracy
         self.random_state = random_state
 
+    def fit_resample(self, X, y, **params):
+        """As everywhere in imbalanced-learn, but features that are not floating-point numbers come back as float64."""
+        return super().fit_resample(floating(X), y, **params)
+
     def _fit_resample(self, X, y):
+        X = X if X.dtype.kind == "f" else X.astype(float)  # also where no sample is made
         biased = clone(self.sampler) if self.sampler is not None else BiasedExtrapolation(target="asymmetric")
         wanted = {label: amount for label, amount in self.sampling_strategy_.items() if amount > 0}
         dense = X.toarray() if sparse.issparse(X) else X
@@ -157,7 +162,8 @@ class ClassSpecificExtrapolation(BaseOverSampler):
                 )
         # Shuffled, because data often come sorted; always the same way, so that the verdict is.
         split = StratifiedKFold(folds, shuffle=True, random_state=0)
-        probabilities = cross_val_predict(clone(estimator), X, y, cv=split, method="predict_proba")
+        estimator = seeded(estimator, check_random_state(0))
+        probabilities = cross_val_predict(estimator, X, y, cv=split, method="predict_proba")
         column = {label: int(np.flatnonzero(classes == label)[0]) for label in (*labels, *sampler.pairs.values())}
         return {
             label: pair_accuracy(probabilities, codes, column[label], column[sampler.pairs[label]]) for label in labels

@@ -46,7 +46,7 @@ def retrained(
     Raises
     ------
     UserError
-        If a class has no image, there are fewer than three, or a feature is not finite.
+        If a class has no image, there are fewer than three, a feature is not finite, or `weight_decay` not positive.
     """
     import warnings
 
@@ -56,6 +56,8 @@ def retrained(
     _check(features, labels, n_classes)
     if n_classes < 3:
         raise UserError(f"{n_classes} classes: a last layer with a weight for each needs at least 3")
+    if not 0 < weight_decay < np.inf:
+        raise UserError(f"weight_decay {weight_decay!r}: expected a positive number; 1e-6 is nearly none")
     weight = "balanced" if balanced else None
     model = LogisticRegression(C=1 / (weight_decay * len(labels)), class_weight=weight, max_iter=ITERATIONS)
     with warnings.catch_warnings():

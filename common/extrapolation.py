@@ -7,11 +7,14 @@ lies on the segment from a minor sample to a major one, where the classifier giv
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from numbers import Integral, Real
 
 import numpy as np
+import pandas as pd
 from imblearn.over_sampling.base import BaseOverSampler
 from scipy import sparse
 from sklearn.base import clone
@@ -65,21 +68,63 @@ def check_classes(estimator, labels: Iterable) -> None:
             )
 
 
+def floating(X):
+    """A frame with its other columns as float64, what else as it is.
+
+    imbalanced-learn casts the columns of a frame back to the types that they came with, and a sample between two
+    classes is no whole number.
+    """
+    if not isinstance(X, pd.DataFrame):
+        return X
+    return X.astype({name: float for name, dtype in X.dtypes.items() if dtype.kind != "f"})
+
+
+def seeded(estimator, random: np.random.RandomState):
+    """A clone, of which random states that are None follow from `random`; this is not advanced."""
+    estimator, random = clone(estimator), deepcopy(random)
+    unset = [
+        name
+        for name, value in sorted(estimator.get_params().items())
+        if value is None and (name == "random_state" or name.endswith("__random_state"))
+    ]
+    if unset:  # a frozen estimator has none, and a `set_params` that returns nothing
+        estimator.set_params(**{name: random.randint(2**31 - 1) for name in unset})
+    return estimator
+
+
+class RepeatedSamplesWarning(RuntimeWarning, UserWarning):
+    """New samples are copies of far fewer; a `RuntimeWarning`, so one filter takes all that these samplers say."""
+
+
+def _warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line that called the sampler, through however many layers of imbalanced-learn."""
+    inner = ("common.extrapolation", "common.class_specific", "imblearn", "sklearn")
+    frame, level = sys._getframe(), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(inner):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
 class _PairSampler(BaseOverSampler):
     """What samplers have in common that make new samples class by class."""
+
+    def fit_resample(self, X, y, **params):
+        """As everywhere in imbalanced-learn, but features that are not floating-point numbers come back as float64."""
+        return super().fit_resample(floating(X), y, **params)
 
     def _new(self, X: np.ndarray, y: np.ndarray, label, amount: int, random) -> np.ndarray:
         """At most `amount` new samples of the class."""
         raise NotImplementedError
 
-    def _prepare(self, X: np.ndarray, y: np.ndarray, labels: list) -> None:
+    def _prepare(self, X: np.ndarray, y: np.ndarray, labels: list, random) -> None:
         """Before the first class."""
 
     def _fit_resample(self, X, y):
         random = check_random_state(self.random_state)
         wanted = {label: amount for label, amount in self.sampling_strategy_.items() if amount > 0}
+        X = X if X.dtype.kind == "f" else X.astype(float)  # new samples lie between whole numbers
         dense = X.toarray() if sparse.issparse(X) else X
-        self._prepare(dense, y, list(wanted))
+        self._prepare(dense, y, list(wanted), random)
         parts = [self._new(dense, y, label, amount, random).astype(X.dtype) for label, amount in wanted.items()]
         labels = [np.full(len(part), label, y.dtype) for part, label in zip(parts, wanted, strict=True)]
         if sparse.issparse(X):
@@ -94,7 +139,8 @@ class BiasedExtrapolation(_PairSampler):
     ----------
     estimator : classifier or None
         Has `predict_proba`; cloned and fitted to the data, so wrap a fitted one in
-        `sklearn.frozen.FrozenEstimator`. None: logistic regression.
+        `sklearn.frozen.FrozenEstimator`. Its random states that are None follow from `random_state`. None: logistic
+        regression.
     selection : {'random', 'top', 'bottom'}
         Which major samples: any, or those with the highest or lowest probability of their own class.
     share : float in (0, 1]
@@ -102,7 +148,7 @@ class BiasedExtrapolation(_PairSampler):
     target : float in (0, 1), or 'asymmetric'
         Probability of the minor class at a new sample; 0.5 is the boundary, 'asymmetric' is equation 1.
     gamma, p_max : float
-        Of equation 1; a negative gamma moves new samples into the major class.
+        Of equation 1, finite; a negative gamma moves new samples into the major class.
     p_low : float in (0, 0.5)
         Equation 1 is clipped to between this and one minus this, because its ratio has no bound.
     distance : {'boundary', 'centre'}
@@ -123,7 +169,11 @@ class BiasedExtrapolation(_PairSampler):
 
     Notes
     -----
-    A class of which no pair crosses the target gets no new samples, with a warning; `report_` says so.
+    A class of which no pair crosses the target gets no new samples, with a warning; `report_` says so. The target fixes
+    where a sample of a pair lies, so where fewer pairs cross it than samples are asked for, samples repeat; less than
+    half of them distinct gives a `RepeatedSamplesWarning`.
+
+    New samples, and with them the data, are float64 where the features are not floating-point numbers.
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's convention
@@ -132,7 +182,7 @@ class BiasedExtrapolation(_PairSampler):
         "selection": [StrOptions({"random", "top", "bottom"})],
         "share": [Interval(Real, 0, 1, closed="right")],
         "target": [Interval(Real, 0, 1, closed="neither"), StrOptions({"asymmetric"})],
-        "gamma": [Real],
+        "gamma": [Interval(Real, None, None, closed="neither")],
         "p_max": [Interval(Real, 0, 1, closed="right")],
         "p_low": [Interval(Real, 0, 0.5, closed="neither")],
         "distance": [StrOptions({"boundary", "centre"})],
@@ -169,11 +219,24 @@ class BiasedExtrapolation(_PairSampler):
         self.pairs = pairs
         self.random_state = random_state
 
-    def _prepare(self, X, y, labels):
+    def _fit_resample(self, X, y):
+        resampled = super()._fit_resample(X, y)
+        if repeated := [row for row in self.report_ if row["distinct"] < row["generated"] / 2]:
+            told = (f"class {row['minor']}: {row['generated']} new, {row['distinct']} distinct" for row in repeated)
+            # Fewer selected majors are fewer pairs; at share 1 only the classifier or the pairing are left to change.
+            way = "share=1.0 or another selection" if self.share < 1 else "another estimator or pairing"
+            _warn(
+                f"new samples repeat ({'; '.join(told)}): few pairs were selected, or few cross the target; "
+                f"{way} may give more, sampling_strategy asks for fewer, report_ has the counts",
+                RepeatedSamplesWarning,
+            )
+        return resampled
+
+    def _prepare(self, X, y, labels, random):
         self.pairs_ = self.pairs or closest_majors(X, y, labels)
         check_pairs(self.pairs_, labels, y)
         estimator = LogisticRegression(max_iter=1000) if self.estimator is None else self.estimator
-        self.estimator_ = clone(estimator).fit(X, y)
+        self.estimator_ = seeded(estimator, random).fit(X, y)
         check_classes(self.estimator_, np.unique([*labels, *(self.pairs_[label] for label in labels)]).tolist())
         self.report_ = []
 
@@ -186,7 +249,7 @@ class BiasedExtrapolation(_PairSampler):
         centres = (minors.mean(axis=0), majors.mean(axis=0))
 
         def probability(points: np.ndarray) -> np.ndarray:
-            return pair_probability(self.estimator_.predict_proba(points.astype(X.dtype)), *columns)
+            return pair_probability(self._probabilities(points.astype(X.dtype)), *columns)
 
         made, skipped, clipped, tried = [np.empty((0, X.shape[1]))], 0, 0, 0
         order = random.permutation(len(starts))
@@ -203,21 +266,28 @@ class BiasedExtrapolation(_PairSampler):
              "skipped": skipped, "clipped": clipped / max(len(new), 1)}
         )  # fmt: skip
         if not len(new):
-            warnings.warn(
+            _warn(
                 f"class {label}: none of {skipped} segments to class {major} crosses the target; no new samples",
                 RuntimeWarning,
-                stacklevel=2,
             )
             return new
         # Fewer pairs than samples asked for: the target fixes where a sample of a pair lies, so pairs repeat.
         return new[np.arange(amount) % len(new)]
+
+    def _probabilities(self, points: np.ndarray) -> np.ndarray:
+        """What the classifier says, shape (n, C); a frozen one that was fitted to a frame gets its columns by name."""
+        names = getattr(self.estimator_, "feature_names_in_", ())
+        if len(names) == points.shape[1]:
+            # The data's own names where it has some, so that columns in another order are refused.
+            points = pd.DataFrame(points, columns=getattr(self, "feature_names_in_", names))
+        return self.estimator_.predict_proba(points)
 
     def _selected(self, majors: np.ndarray, column: int, random) -> np.ndarray:
         """Positions of the selected major samples."""
         count = max(round(self.share * len(majors)), 1)
         if self.selection == "random":
             return random.choice(len(majors), count, replace=False)
-        own = self.estimator_.predict_proba(majors)[:, column]
+        own = self._probabilities(majors)[:, column]
         ascending = np.argsort(own, kind="stable")
         return ascending[:count] if self.selection == "bottom" else ascending[::-1][:count]
 
@@ -276,6 +346,8 @@ class DecisionBoundaryResampler(BiasedExtrapolation):
 
 class ExpansiveOverSampler(_PairSampler):
     """New minor samples anywhere on the way to the nearest samples of other classes, after EOS (Dablain et al.).
+
+    New samples, and with them the data, are float64 where the features are not floating-point numbers.
 
     Parameters
     ----------

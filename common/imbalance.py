@@ -25,6 +25,28 @@ def _check_ratio(name: str, value: float) -> None:
         raise UserError(f"{name} {value!r}: expected a ratio of largest to smallest class of at least 1")
 
 
+def checked_labels(labels, n_classes: int | None = None, name: str = "labels") -> np.ndarray:
+    """Labels as int64.
+
+    Raises
+    ------
+    UserError
+        Unless they are integers from 0 to below `n_classes`; None is no bound.
+    """
+    labels = np.asarray(labels)
+    expected = f"expected integers from 0 {'on' if n_classes is None else f'to {n_classes - 1}'}"
+    if labels.dtype.kind not in "biuf":
+        raise UserError(
+            f"{name} of type {labels.dtype}: {expected}; np.unique(labels, return_inverse=True) makes them of others"
+        )
+    wrong = ~(labels >= 0) | (labels % 1 != 0)
+    if n_classes is not None:
+        wrong |= labels >= n_classes
+    if wrong.any():
+        raise UserError(f"{name}: {labels[wrong][0]}; {expected}")
+    return labels.astype(np.int64, copy=False)
+
+
 def minority_classes(n_classes: int, mu: float, seed: int | None = None, always=()) -> np.ndarray:
     """Labels of the minority classes.
 
@@ -162,10 +184,12 @@ def category_centers_counts(kind: str, n_classes: int) -> tuple[np.ndarray, np.n
 
 
 def check_enough(counts, available, classes: Sequence[str] = ()) -> None:
-    """Raise `UserError` if `counts` asks for more images of a class than are `available`; see `subsample`."""
+    """Raise `UserError` if `counts` asks for more images of a class than are `available`, or for less than none."""
     for label, (count, there) in enumerate(zip(counts, available, strict=True)):
+        name = repr(classes[label]) if len(classes) else label
+        if not count >= 0:
+            raise UserError(f"class {name}: {count} images asked for; expected at least 0")
         if count > there:
-            name = repr(classes[label]) if len(classes) else label
             raise UserError(f"class {name}: {count} images asked for, {there} there are; lower per_class")
 
 
@@ -190,9 +214,9 @@ def subsample(labels, counts, seed: int, classes: Sequence[str] = ()) -> np.ndar
     Raises
     ------
     UserError
-        If a class has fewer images than asked for.
+        If a class has fewer images than asked for, less than none are asked for, or a label is no class.
     """
-    labels = np.asarray(labels)
+    labels = checked_labels(labels, len(counts))
     members_of = [np.flatnonzero(labels == label) for label in range(len(counts))]
     check_enough(counts, map(len, members_of), classes)
     kept = []

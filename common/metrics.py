@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from common.errors import UserError
+from common.imbalance import checked_labels
 
 
 def roc_auc(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -72,8 +73,13 @@ def confusion(labels, predicted, n_classes: int) -> np.ndarray:
     Returns
     -------
     ndarray of int64, shape (C, C)
+
+    Raises
+    ------
+    UserError
+        For a label that is no integer from 0 to below `n_classes`: it would count in another one's cell.
     """
-    pairs = np.asarray(labels, dtype=np.int64) * n_classes + np.asarray(predicted, dtype=np.int64)
+    pairs = checked_labels(labels, n_classes) * n_classes + checked_labels(predicted, n_classes, "predicted")
     return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
 
 from common.errors import UserError
 
@@ -24,7 +25,7 @@ def contrast_normalised(rows: np.ndarray, scale: float = 55.0, min_divisor: floa
     return rows
 
 
-class GCNZCA:
+class GCNZCA(TransformerMixin, BaseEstimator):
     """Global contrast normalisation, then ZCA whitening: the preprocessing of CIFAR-10 (Buda et al., section 3.3.2).
 
     The defaults are those of the All-CNN that the paper uses: scale 55, ``filter_bias=0.1``, fitted once on the full
@@ -35,6 +36,7 @@ class GCNZCA:
     ----------
     scale : float
         Norm of an image after contrast normalisation.
+        Above zero, as is `filter_bias`.
     filter_bias : float
 
     Attributes
@@ -45,20 +47,26 @@ class GCNZCA:
     """
 
     def __init__(self, scale: float = 55.0, filter_bias: float = 0.1):
-        if not (scale > 0 and filter_bias > 0):
-            raise UserError(f"scale {scale}, filter_bias {filter_bias}: expected positive numbers")
         self.scale = scale
         self.filter_bias = filter_bias
 
-    def fit(self, images: np.ndarray) -> GCNZCA:
-        """Measure mean and covariance of `images`, uint8 or float of shape (n, height, width, channels)."""
-        _check(images)
-        n, d = len(images), int(np.prod(images.shape[1:]))
+    def fit(self, X: np.ndarray, y=None) -> GCNZCA:
+        """Measure mean and covariance of images, uint8 or float of shape (n, height, width, channels).
+
+        Raises
+        ------
+        UserError
+            For parameters that are not positive, or images of another shape.
+        """
+        if not (self.scale > 0 and self.filter_bias > 0):
+            raise UserError(f"scale {self.scale}, filter_bias {self.filter_bias}: expected positive numbers")
+        _check(X)
+        n, d = len(X), int(np.prod(X.shape[1:]))
         total, products = np.zeros(d), np.zeros((d, d))
-        for rows in self._chunks(images):
+        for rows in self._chunks(X):
             total += rows.sum(axis=0)
             products += rows.T @ rows
-        self.shape_ = images.shape[1:]
+        self.shape_ = X.shape[1:]
         self.mean_ = total / n
         # In float64: the small eigenvalues lie seven orders of magnitude below the largest.
         covariance = products / n - np.outer(self.mean_, self.mean_)
@@ -66,8 +74,8 @@ class GCNZCA:
         self.whitening_ = (vectors / np.sqrt(values)) @ vectors.T
         return self
 
-    def transform(self, images: np.ndarray) -> np.ndarray:
-        """Whitened `images`, float32 of shape (n, channels, height, width); channels lie last in memory.
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Whitened images, float32 of shape (n, channels, height, width); channels lie last in memory.
 
         Raises
         ------
@@ -76,20 +84,16 @@ class GCNZCA:
         """
         if not hasattr(self, "whitening_"):
             raise UserError("GCNZCA: transform before fit; fit it on the full training set first")
-        _check(images)
-        if images.shape[1:] != self.shape_:
-            raise UserError(f"images of shape {images.shape[1:]}: fitted on {self.shape_}")
+        _check(X)
+        if X.shape[1:] != self.shape_:
+            raise UserError(f"images of shape {X.shape[1:]}: fitted on {self.shape_}")
         whitening = self.whitening_.astype(np.float32)
-        whitened, at = np.empty(images.shape, np.float32), 0
-        for rows in self._chunks(images):
+        whitened, at = np.empty(X.shape, np.float32), 0
+        for rows in self._chunks(X):
             part = (rows - self.mean_).astype(np.float32) @ whitening
             whitened[at : at + len(rows)] = part.reshape(-1, *self.shape_)
             at += len(rows)
         return whitened.transpose(0, 3, 1, 2)
-
-    def fit_transform(self, images: np.ndarray) -> np.ndarray:
-        """`fit`, then `transform` of the same images."""
-        return self.fit(images).transform(images)
 
     def _chunks(self, images: np.ndarray) -> Iterator[np.ndarray]:
         for start in range(0, len(images), CHUNK):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.errors import UserError
+from common.errors import UserError, unknown
+from common.imbalance import checked_labels
 
 SAMPLERS = ("none", "oversampling", "undersampling")
 
@@ -47,8 +48,15 @@ def index_plan(labels, sampler: str, seed: int, to_rho: float = 1.0) -> np.ndarr
     Returns
     -------
     ndarray of int64
+
+    Raises
+    ------
+    UserError
+        For an unknown sampler, labels that are no integers from 0 on, or a ratio below 1.
     """
-    labels = np.asarray(labels)
+    if sampler not in SAMPLERS:
+        raise unknown("sampler", sampler, SAMPLERS)
+    labels = checked_labels(labels)
     if sampler == "none":
         return np.arange(len(labels))
     from imblearn.over_sampling import RandomOverSampler
@@ -68,7 +76,7 @@ def class_weights(labels, n_classes: int) -> np.ndarray:
     ``w_c = n / (C * n_c)``: every class then carries the same total weight and the mean weight over the set is 1
     (Buda et al., section 2.2: cost-sensitive learning is 'equivalent to oversampling').
     """
-    counts = np.bincount(np.asarray(labels), minlength=n_classes)
+    counts = np.bincount(checked_labels(labels, n_classes), minlength=n_classes)
     if (counts == 0).any():
         raise UserError(f"class weights: class {int(np.argmin(counts))} has no image; every class needs at least one")
     return counts.sum() / (n_classes * counts.astype(float))

@@ -6,7 +6,7 @@ from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import normalize
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from common.centers import CategoryCenters
+from common.centers import CategoryCenters, _unit
 
 
 @parametrize_with_checks([CategoryCenters(), CategoryCenters(normalize_centers=True)])
@@ -47,6 +47,26 @@ def test_length_does_not_matter(blobs):
     one, other = (CategoryCenters().fit(x, labels) for x in (features, scaled))
     assert np.allclose(one.centers_, other.centers_)
     assert (one.predict(features) == other.predict(scaled)).all()
+
+
+@pytest.mark.parametrize(
+    ("factor", "kind", "tolerance"),
+    [(1e200, float, 1e-14), (1e-200, float, 1e-14), (1e307, float, 1e-14), (1e30, "f4", 1e-6), (1e-30, "f4", 1e-6)],
+)
+def test_lengths_whose_square_is_no_number_do_not_matter(blobs, factor, kind, tolerance):
+    features, labels = blobs
+    plain, extreme = CategoryCenters().fit(features, labels), (features * factor).astype(kind)
+    model = CategoryCenters().fit(extreme, labels)
+    assert np.allclose(model.centers_, plain.centers_, atol=tolerance)
+    assert (plain.predict(extreme) == plain.predict(features)).all()
+    assert np.allclose(model.decision_function(extreme), plain.decision_function(features), atol=10 * tolerance)
+
+
+def test_rows_beside_one_of_extreme_length_stay_bit_for_bit(blobs):
+    features = np.concatenate([blobs[0], [[1e200] * 8, [0.0] * 8]])
+    unit = _unit(features)
+    assert np.array_equal(unit[:-2], normalize(blobs[0]))
+    assert np.allclose(unit[-2], 8**-0.5) and not unit[-1].any()
 
 
 def test_is_nearest_centroid_on_unit_vectors(blobs):

@@ -1,15 +1,31 @@
 """Samplers between the classes: positions worked out by hand, imbalanced-learn's own checks, and bad input."""
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 from imblearn.utils.estimator_checks import parametrize_with_checks
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from common.class_specific import ClassSpecificExtrapolation, iterations_without_threshold
 from common.errors import UserError
-from common.extrapolation import BiasedExtrapolation, DecisionBoundaryResampler, ExpansiveOverSampler, closest_majors
+from common.extrapolation import (
+    BiasedExtrapolation,
+    DecisionBoundaryResampler,
+    ExpansiveOverSampler,
+    RepeatedSamplesWarning,
+    closest_majors,
+)
+
+# Data small enough to be worked out by hand have few pairs.
+pytestmark = pytest.mark.filterwarnings("ignore::common.extrapolation.RepeatedSamplesWarning")
 
 SAMPLERS = [
     DecisionBoundaryResampler(random_state=0),
@@ -156,8 +172,9 @@ def test_pairs_without_a_crossing_are_left_out_and_counted():
 def test_no_crossing_at_all_gives_nothing_and_says_so():
     points, labels = np.array([[7.0], [8.0], [9.0]]), np.array([0, 1, 1])
     sampler = BiasedExtrapolation(RAMP, share=1.0, sampling_strategy={0: 2}, random_state=0)
-    with pytest.warns(RuntimeWarning, match="class 0: none of 2 segments to class 1 crosses"):
+    with pytest.warns(RuntimeWarning, match="class 0: none of 2 segments to class 1 crosses") as told:
         assert len(new(sampler, points, labels)) == 0
+    assert told[0].filename == __file__
     assert sampler.report_[0]["generated"] == 0
 
 
@@ -181,6 +198,127 @@ def test_expansive_samples_lie_on_the_way_to_one_of_the_nearest_enemies():
         ExpansiveOverSampler(k_neighbors=2, sampling_strategy={0: 41}, random_state=0), points, np.array([0, 1, 1, 1])
     )
     assert len(made) == 40 and (made.min(axis=1) == 0).all() and made.max() < 4 and (made.max(axis=0) > 2).all()
+
+
+# -- types of features -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def counted():
+    """Features that are counts, and a rare class of high ones."""
+    random = np.random.RandomState(0)
+    points = random.poisson(2, (400, 5))
+    return points, (points[:, 0] + points[:, 1] + random.randint(0, 3, 400) > 8).astype(int)
+
+
+WHOLE = [
+    DecisionBoundaryResampler(random_state=0),
+    BiasedExtrapolation(random_state=0),
+    ClassSpecificExtrapolation(random_state=0),
+    ExpansiveOverSampler(random_state=0),
+]
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int8, np.uint8])
+@pytest.mark.parametrize("sampler", WHOLE)
+def test_whole_numbers_give_what_the_same_floating_point_numbers_do(counted, sampler, kind):
+    points, labels = counted
+    expected, _ = sampler.fit_resample(points.astype(float), labels)
+    assert len(expected) > 700
+    for given in (points.astype(kind), sparse.csr_matrix(points.astype(kind))):
+        grown, _ = sampler.fit_resample(given, labels)
+        assert type(grown) is type(given) and grown.dtype == np.float64
+        assert np.array_equal(grown.toarray() if sparse.issparse(grown) else grown, expected)
+
+
+def test_new_samples_of_whole_numbers_lie_on_the_boundary(counted):
+    grown, _ = DecisionBoundaryResampler(random_state=0).fit_resample(*counted)
+    at = LogisticRegression(max_iter=1000).fit(*counted).predict_proba(grown[400:])[:, 1]
+    assert np.allclose(at, 0.5, atol=1e-6)
+
+
+def test_truth_values_are_numbers():
+    points = np.array([[False, False], [True, False], [True, True], [False, True]])
+    made = new(ExpansiveOverSampler(sampling_strategy={0: 3}, random_state=0), points, np.array([0, 1, 1, 1]))
+    assert made.dtype == np.float64 and ((made > 0) & (made < 1)).any()
+
+
+@pytest.mark.parametrize("sampler", WHOLE)
+def test_single_precision_stays(counted, sampler):
+    points, labels = counted
+    assert sampler.fit_resample(points.astype(np.float32), labels)[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("sampler", WHOLE)
+def test_a_frame_keeps_its_columns_and_not_its_whole_numbers(counted, sampler):
+    points, labels = counted
+    frame = pd.DataFrame(points, columns=list("abcde"))
+    frame = frame.assign(b=frame.b.astype("Int64"), c=frame.c.astype("category"), d=frame.d.astype(np.float32))
+    grown, _ = sampler.fit_resample(frame, labels)
+    assert grown.dtypes.map(str).to_dict() == {**dict.fromkeys("abce", "float64"), "d": "float32"}
+    assert np.allclose(grown, sampler.fit_resample(points.astype(float), labels)[0])
+    assert str(frame.c.dtype) == "category", "the frame that was given stays as it is"
+
+
+# -- classifiers -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("selection", ["random", "top"])
+def test_a_classifier_that_was_fitted_to_a_frame_gets_one(counted, selection):
+    points, labels = counted
+    frame = pd.DataFrame(points.astype(float), columns=list("abcde"))
+    sampler = BiasedExtrapolation(selection=selection, random_state=0)
+    expected, _ = sampler.fit_resample(frame, labels)
+    sampler.set_params(estimator=FrozenEstimator(LogisticRegression(max_iter=1000).fit(frame, labels)))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*valid feature names")
+        assert sampler.fit_resample(frame, labels)[0].equals(expected)
+        assert np.array_equal(sampler.fit_resample(frame.to_numpy(), labels)[0], expected)
+    with pytest.raises(ValueError, match="must be in the same order"):
+        sampler.fit_resample(frame[list("edcba")], labels)
+
+
+def test_the_seed_decides_what_a_random_classifier_does(counted):
+    def grown(estimator, seed=0):
+        return BiasedExtrapolation(estimator, random_state=seed).fit_resample(*counted)[0]
+
+    forest = RandomForestClassifier(5)
+    for estimator in (forest, make_pipeline(StandardScaler(), forest)):
+        assert np.array_equal(grown(estimator), grown(estimator))
+    assert forest.random_state is None, "the estimator that was given stays as it is"
+    sampler = BiasedExtrapolation(RandomForestClassifier(2, random_state=7), random_state=0)
+    assert sampler.fit(*counted) and sampler.fit_resample(*counted)
+    assert sampler.estimator_.random_state == 7
+
+
+# -- repeats -----------------------------------------------------------------------------------------------------------
+
+
+def test_repeats_are_told_once_and_where_the_sampler_was_called():
+    sampler = BiasedExtrapolation(RAMP, share=0.1, sampling_strategy={0: 12}, random_state=0)
+    with pytest.warns(UserWarning, match="class 0: 10 new, 1 distinct.*share=1.0 or another selection") as told:
+        sampler.fit_resample(X, Y)
+    assert [(one.category, one.filename) for one in told] == [(RepeatedSamplesWarning, __file__)]
+    specific = ClassSpecificExtrapolation(sampler, accuracy={0: 0}, sampling_strategy={0: 12}, random_state=0)
+    with pytest.warns(RepeatedSamplesWarning) as told:
+        specific.fit_resample(X, Y)
+    assert [one.filename for one in told] == [__file__]
+
+
+@pytest.mark.parametrize(
+    ("category", "options"),
+    [
+        (RepeatedSamplesWarning, {"share": 0.5}),  # half of them distinct
+        (RuntimeWarning, {"share": 0.1}),  # as the study of paper 3 has it, whose results hold the counts
+    ],
+)
+def test_no_repeats_are_told(category, options):
+    sampler = BiasedExtrapolation(RAMP, sampling_strategy={0: 12}, random_state=0, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if category is RuntimeWarning:
+            warnings.simplefilter("ignore", category)
+        sampler.fit_resample(X, Y)
 
 
 # -- class specific ----------------------------------------------------------------------------------------------------
@@ -244,6 +382,8 @@ def test_separable_pairs_of_a_sampler_that_has_no_bias_get_as_many():
         (BiasedExtrapolation(target=1.2), "'target' parameter"),
         (BiasedExtrapolation(p_low=0.5), "'p_low' parameter .* range .0.0, 0.5."),
         (BiasedExtrapolation(share=0), "'share' parameter .* range .0.0, 1.0."),
+        (BiasedExtrapolation(gamma=float("nan")), "The 'gamma' parameter .* must be a float"),
+        (BiasedExtrapolation(gamma=-float("inf")), "'gamma' parameter"),
         (BiasedExtrapolation(selection="middle"), "'selection' parameter"),
         (BiasedExtrapolation(object()), "'estimator' parameter"),
         (ClassSpecificExtrapolation(tau=1.5), "The 'tau' parameter .* range .0.0, 1.0."),

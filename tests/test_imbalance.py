@@ -81,6 +81,11 @@ def test_extreme_ratio_leaves_one_image():
         (lambda: imbalance.minority_classes(100, 0.005), "a whole number of them, such as 0.01 or 0.5 or 0.99$"),
         (lambda: imbalance.minority_classes(1000, 0.5005), "mu 0.5005"),
         (lambda: imbalance.subsample([0, 0, 1], [1, 2], 0), "class 1: 2 images asked for, 1 there are"),
+        (lambda: imbalance.subsample([0, 0, 1], [1, -1], 0), "class 1: -1 images asked for; expected at least 0"),
+        (lambda: imbalance.check_enough([-3, 1], [5, 5], ("cat", "dog")), "class 'cat': -3 images asked for"),
+        (lambda: imbalance.check_enough([1, float("nan")], [5, 5]), "class 1: nan images asked for"),
+        (lambda: imbalance.subsample(["cat", "dog"], [1, 1], 0), "labels of type <U3: expected integers from 0 to 1"),
+        (lambda: imbalance.subsample([0, 2], [1, 0], 0), "labels: 2; expected integers from 0 to 1"),
         (lambda: imbalance.subsample([0, 0, 1], [1, 2], 0, ("cat", "dog")), "class 'dog': 2 images asked for, 1 there"),
     ],
 )

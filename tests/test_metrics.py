@@ -60,6 +60,28 @@ def test_thresholding_keeps_the_auc_and_a_uniform_prior_changes_nothing():
     assert torch.equal(posthoc.threshold(scores, [3] * 5).argmax(-1), scores.argmax(-1))
 
 
+def test_confusion_by_hand():
+    assert metrics.confusion([0, 0, 1, 2], [0, 1, 1, 0], 3).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
+    assert metrics.confusion(np.array([1.0]), torch.tensor([0]), 2).tolist() == [[0, 0], [1, 0]]
+    assert metrics.confusion([], [], 2).tolist() == [[0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "predicted", "message"),
+    [
+        ([1, -1], [0, 0], "labels: -1; expected integers from 0 to 2"),
+        ([0, 1], [0, 3], "predicted: 3; expected integers from 0 to 2"),
+        ([0, 1], [0, -1], "predicted: -1"),
+        ([0, 0.5], [0, 1], "labels: 0.5"),
+        ([0, np.nan], [0, 1], "labels: nan"),
+        (["a", "b"], [0, 1], "labels of type <U1: expected integers from 0 to 2"),
+    ],
+)
+def test_labels_that_are_no_class_are_named(labels, predicted, message):
+    with pytest.raises(UserError, match=message):
+        metrics.confusion(labels, predicted, 3)
+
+
 def test_a_prior_of_zero_is_refused():
     with pytest.raises(UserError, match="expected a positive number"):
         posthoc.threshold(torch.zeros(1, 2), [1, 0])

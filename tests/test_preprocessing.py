@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from common import preprocessing, training
 from common.errors import UserError
@@ -65,6 +69,19 @@ def test_the_result_is_ready_for_training():
     assert batch.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_is_a_scikit_learn_transformer():
+    transformer = clone(GCNZCA(scale=20).set_params(filter_bias=0.5))
+    assert transformer.get_params() == {"scale": 20, "filter_bias": 0.5}
+    labels = np.arange(300) % 2
+    flat = FunctionTransformer(lambda images: images.reshape(len(images), -1))
+    model = make_pipeline(transformer, flat, LogisticRegression()).fit(IMAGES, labels)
+    white = GCNZCA(20, 0.5).fit(IMAGES).transform(IMAGES)
+    assert np.array_equal(model[:1].transform(IMAGES), white)
+    assert np.array_equal(
+        model.predict(IMAGES), LogisticRegression().fit(flat.transform(white), labels).predict(flat.transform(white))
+    )
+
+
 def test_bad_input_is_named():
     with pytest.raises(UserError, match="transform before fit"):
         GCNZCA().transform(IMAGES)
@@ -73,4 +90,6 @@ def test_bad_input_is_named():
     with pytest.raises(UserError, match=r"images of shape \(5, 6, 3\): fitted on \(6, 5, 3\)"):
         GCNZCA().fit(IMAGES).transform(IMAGES.transpose(0, 2, 1, 3))
     with pytest.raises(UserError, match="filter_bias 0"):
-        GCNZCA(filter_bias=0)
+        GCNZCA(filter_bias=0).fit(IMAGES)
+    with pytest.raises(UserError, match="scale nan"):
+        GCNZCA().set_params(scale=float("nan")).fit(IMAGES)

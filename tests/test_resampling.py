@@ -54,7 +54,14 @@ def test_class_weights_carry_every_class_equally_and_average_to_one():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: resampling.index_plan(LABELS, "smote", 0), "sampler 'smote'"),
+        (
+            lambda: resampling.index_plan(LABELS, "smote", 0),
+            "unknown sampler 'smote'; there are none, oversampling, undersampling",
+        ),
+        (lambda: resampling.index_plan(["a", "b"], "oversampling", 0), "labels of type <U1: expected integers from 0"),
+        (lambda: resampling.index_plan([0, -1], "none", 0), "labels: -1; expected integers from 0 on"),
+        (lambda: resampling.class_weights(["a", "b"], 2), "labels of type <U1: expected integers from 0 to 1"),
+        (lambda: resampling.class_weights([0, 1, 2], 2), "labels: 2; expected integers from 0 to 1"),
         (lambda: resampling.index_plan(LABELS, "oversampling", 0, 0.5), "to_rho 0.5"),
         (lambda: resampling.class_weights(LABELS, 4), "class 3 has no image"),
     ],
