@@ -179,7 +179,10 @@ def test_a_field_that_a_result_fills_in_is_not_mistaken_for_other_data(tmp_path,
 # -- what changes no key -----------------------------------------------------------------------------------------------
 
 EDITS = {  # file -> old, new: prose, plots, another study's numbers, a refactoring
-    "studies/systematic_study.py": ('"""Training images per class, in label order."""', '"""How many images."""'),
+    "studies/systematic_study.py": (
+        '"""Training images per class, in label order, of those that are there."""',
+        '"""How many images."""',
+    ),
     "plots.py": (
         "from __future__ import annotations",
         "from __future__ import annotations\n\nNEW_PALETTE = 1",
