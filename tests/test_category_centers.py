@@ -19,6 +19,7 @@ from common.published_numbers import published
 from common.studies import category_centers as paper
 from common.studies import category_centers_deviations as deviations
 from common.studies import category_centers_networks as networks
+from common.studies import category_centers_overview as overview
 from common.studies import category_centers_pretraining as pretraining
 from common.studies import category_centers_selection as selection
 from common.studies import category_centers_training as centers_training
@@ -492,6 +493,15 @@ def test_a_network_that_has_not_learned_is_not_judged():
     assert paper.unjudged(pd.concat([weak, strong, tenth])).startswith(
         "All-CNN on CIFAR-10 has not learned its task in 700"
     )
+
+
+def test_what_has_not_learned_is_no_result_and_said_so():
+    strong = measured(value=0.6)
+    weak = measured(network="vgg16", dataset="cifar100", value=0.1, iterations=1000)
+    both = paper.selected(pd.concat([strong, weak]))
+    assert list(overview._measured(both)) == ["VII"]
+    assert paper.summary(both).count("(not judged: has not learned its task)") == 1
+    assert "CIFAR-100" in paper.summary(both).partition("(not judged")[0]
 
 
 def test_a_few_cells_of_a_longer_schedule_do_not_replace_the_whole():

@@ -90,4 +90,5 @@ def _passes(p) -> str:
     passes = [seen / (p.count_scale * count) for count in printed]
     looks = max(seen // ((p.epoch_scale or p.count_scale) * count) for count in printed)
     soon = f", too few for {p.patience} recessions of validation accuracy" if looks <= p.patience else ""
-    return f": {min(passes):.1f} to {max(passes):.1f} passes over the images{soon}"
+    span = " to ".join(dict.fromkeys((f"{min(passes):.1f}", f"{max(passes):.1f}")))
+    return f": {span} passes over the images{soon}"

@@ -49,7 +49,7 @@ def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 def contest(frame: pd.DataFrame) -> pd.DataFrame:
     """Scores of every method on the imbalances of tables I and II (`common.overview_contest`)."""
     parts = []
-    for part in _measured(study.judged(frame)).values():
+    for part in _measured(frame).values():
         rows = part[part["metric"].isin(MEASURES) & part["method"].isin(facts.EVERY) & (part["variant"] == "")]
         dataset, network = rows[["dataset", "network"]].iloc[0]
         where = ", ".join([DATA[dataset], NAMES[network], *study.departures(part)])
@@ -72,10 +72,12 @@ def drawn(frame: pd.DataFrame) -> str:
 
 
 def deviations(frame: pd.DataFrame) -> list[dict]:
-    """Departures from the paper of all that was measured."""
+    """Departures from the paper of all that is judged."""
     return [row for part in _measured(frame).values() for row in study.deviations(runs.parameters_of(part))]
 
 
 def _measured(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows by table, of networks that have learned their task."""
+    frame = study.judged(frame)
     parts = {number: study.main_rows(frame, *place) for number, place in TABLES.items()}
     return {number: part for number, part in parts.items() if len(part)}

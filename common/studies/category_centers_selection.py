@@ -150,5 +150,6 @@ def summary(frame: pd.DataFrame) -> str:
         iterations = int(rows["iterations"].max())
         replicates = rows.groupby(["imbalance", "sampler"])["replicate"].nunique()
         what = [f"{NAMES[network]} on {named(dataset)} for at most {iterations:,} updates", *_other_vgg(rows)]
-        parts.append(f"{', '.join(what)}, {span(replicates, 'replicate')}")
+        unlearned = " (not judged: has not learned its task)" * judged(rows).empty
+        parts.append(f"{', '.join(what)}, {span(replicates, 'replicate')}{unlearned}")
     return f"{frame['key'].nunique():,} networks: {'; '.join(parts)}."
