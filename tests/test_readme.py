@@ -90,8 +90,8 @@ def test_lost_marks_are_named(root, file, mark):
 def test_what_it_shows_of_the_library_runs():
     block = (paths.ROOT / "README.md").read_text().partition("## As a library")[2].partition("```python\n")[2]
     random = np.random.default_rng(0)
-    labels = np.repeat([0, 1], [60, 20])
-    features = random.normal(0, 1, (80, 3)) + labels[:, None]
+    labels = np.repeat([0, 1], [60, 40])
+    features = random.normal(0, 1, (100, 3)) + 3 * labels[:, None]
     names = {"features": features, "labels": labels, "others": features[:5]}
     exec(block.partition("```")[0], names)
     assert {"ClassSpecificExtrapolation", "ExpansiveOverSampler"} <= set(names)
