@@ -19,7 +19,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from common.boundary import BOUNDARY, pair_accuracy
 from common.errors import UserError
-from common.extrapolation import BiasedExtrapolation, check_classes, check_pairs, closest_majors, floating, seeded
+from common.extrapolation import (
+    BiasedExtrapolation,
+    FloatingSampler,
+    check_classes,
+    check_pairs,
+    closest_majors,
+    seeded,
+)
 
 FOLDS = 5
 
@@ -36,7 +43,7 @@ def _unbiased(sampler: BiasedExtrapolation) -> BiasedExtrapolation:
     return clone(BiasedExtrapolation(**{**shared, "selection": "random", "target": BOUNDARY}))
 
 
-class ClassSpecificExtrapolation(BaseOverSampler):
+class ClassSpecificExtrapolation(FloatingSampler):
     """Biased extrapolation of overlapped pairs of a minor and a major class.
 
     Parameters
@@ -95,10 +102,6 @@ class ClassSpecificExtrapolation(BaseOverSampler):
         self.iterations = iterations
         self.accuracy = accuracy
         self.random_state = random_state
-
-    def fit_resample(self, X, y, **params):
-        """As everywhere in imbalanced-learn, but features that are not floating-point numbers come back as float64."""
-        return super().fit_resample(floating(X), y, **params)
 
     def _fit_resample(self, X, y):
         X = X if X.dtype.kind == "f" else X.astype(float)  # also where no sample is made

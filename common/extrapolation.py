@@ -105,12 +105,16 @@ def _warn(message: str, category: type[Warning]) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-class _PairSampler(BaseOverSampler):
-    """What samplers have in common that make new samples class by class."""
+class FloatingSampler(BaseOverSampler):
+    """Makes new samples between others, and so of floating-point numbers."""
 
     def fit_resample(self, X, y, **params):
         """As everywhere in imbalanced-learn, but features that are not floating-point numbers come back as float64."""
         return super().fit_resample(floating(X), y, **params)
+
+
+class _PairSampler(FloatingSampler):
+    """What samplers have in common that make new samples class by class."""
 
     def _new(self, X: np.ndarray, y: np.ndarray, label, amount: int, random) -> np.ndarray:
         """At most `amount` new samples of the class."""

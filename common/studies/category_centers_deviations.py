@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.imbalance import category_centers_counts
-from common.studies.category_centers_selection import SIDE
+from common.studies.category_centers_selection import pixels
 
 FULL = 40_000
 STATED = "states none"
@@ -21,7 +21,7 @@ def deviations(parameters) -> list[dict]:
     if not vgg and p.dataset == "cifar100":
         rows.append(("network on CIFAR-100", "VGG-16 alone", "All-CNN, with 100 maps", "an experiment of our own"))
     if vgg and p.input_size != 224:
-        size = p.input_size or p.image_size or (SIDE if p.dataset in CLASSES else 0)
+        size = pixels(vars(p)) if p.dataset in CLASSES else p.input_size or p.image_size
         here = f"{size} x {size}" if size else "the images' own size"
         why = "cost; fc6 is a convolution over the whole pooled map, which is smaller then"
         rows.append(("input of VGG-16", "224 x 224", here, why))

@@ -11,7 +11,7 @@ from common.cells import Cell
 from common.studies import category_centers as study
 from common.studies import category_centers_networks as networks
 from common.studies.category_centers_figures import METHODS
-from common.studies.category_centers_selection import INPUT, SIDE
+from common.studies.category_centers_selection import INPUT, pixels
 
 SIZE = "pixels"  # height and width of a network's input
 
@@ -59,9 +59,8 @@ def sizes(frame: pd.DataFrame) -> pd.DataFrame:
     Those of VGG-16 at the paper's input are counted, where nothing of it was measured, too.
     """
     place = ["network", "dataset", SIZE]
-    frame = frame.assign(**{SIZE: frame["input_size"].where(frame["input_size"] != 0, frame["image_size"])})
-    frame[SIZE] = frame[SIZE].where(frame[SIZE] != 0, SIDE)
     wide = frame[frame["metric"].isin(["parameters", "zero_norm", "zero_norm_test"]) & frame["method"].isin(METHODS)]
+    wide = wide.assign(**{SIZE: [pixels(one) for one in wide.to_dict("records")]})
     wide = wide.groupby([*place, "method", "metric"])["value"].mean().unstack().reset_index()
     if wide.empty:
         return wide
