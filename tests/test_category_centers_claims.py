@@ -240,6 +240,10 @@ def test_methods_are_ranked_on_the_replicates_that_all_of_them_have(frame):
     assert "picked by their mean of A, B, C in 1 of 3 replicates" in facts.winner(raised)
     assert runs.counted(one) == "n = 1 to 3, no interval where it is 1" and runs.counted(part) == "n = 3"
     assert runs.counted(part[part["replicate"] == 1]) == "one replicate, no intervals"
+    lacking = (part["replicate"] > 0) & (part["imbalance"] == "C")
+    assert runs.counted(part[~lacking]) == "n = 1 to 3, no interval where it is 1", "each imbalance for itself"
+    angles = part[part["replicate"] == 0].assign(metric="angle", method="centre")
+    assert runs.counted(pd.concat([part, angles])) == "n = 3", "what one network's angles cost, another may leave out"
 
 
 def test_tables_follow_the_data(frame):

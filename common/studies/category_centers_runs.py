@@ -39,7 +39,8 @@ def summary(number: str, name: str, frame: pd.DataFrame) -> str:
 
 def counted(frame: pd.DataFrame) -> str:
     """Over how many replicates intervals are taken, for captions."""
-    n = frame.groupby("method")["replicate"].nunique()
+    scores = frame[frame["metric"] == "accuracy"]  # angles, say, need not be there of every network
+    n = scores.groupby(["imbalance", "method"])["replicate"].nunique()
     if not (n > 1).any():
         return "one replicate, no intervals"
     return f"n = {tables.span(n)}" + (", no interval where it is 1" if n.min() == 1 else "")

@@ -30,6 +30,7 @@ GAPS = (
 def compare(published: pd.DataFrame, frame: pd.DataFrame, number: str, *, levels: bool) -> tables.Html:
     """Table V, VI or VII beside ours; `levels`: whether the schedule is the paper's, so that they may be subtracted."""
     printed = published[(published["table"] == number) & (published["metric"] == "mean_precision")]
+    printed = printed.sort_values("imbalance", kind="stable")  # an imbalance's methods one below the other
     ours = summarise(rows(frame, "accuracy", METHODS), ["imbalance", "method"])
     how = "".join(f", {words}" for words in departures(frame)) if len(frame) else ""
     caption = f"Table {number}: mean precision, the paper's and ours{how}"
