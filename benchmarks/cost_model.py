@@ -4,7 +4,8 @@
 
 Takes the milliseconds of one iteration of `fit_many` from results/many_networks_<cpu|cuda>.csv, compares the hours that
 they predict for the committed networks of paper 4 with the seconds that those took (which include testing, second
-phases, and whatever else the machine did), and projects the full grids. Writes results/cost_model.md.
+phases, and whatever else the machine did), and projects its full grids on MNIST and CIFAR-10. Writes
+results/cost_model.md.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def checked(rate: pd.DataFrame) -> pd.DataFrame:
 
 
 def projected(rate: pd.DataFrame) -> pd.DataFrame:
-    """Hours of paper 4's full protocol by run and device."""
+    """Hours of paper 4's full protocol on MNIST and CIFAR-10 by run and device."""
     study, rows = import_module(f"common.studies.{paper.STEM}"), []
     for run in grids.expand("paper", paper.STEM):
         cells = study.cells(study.Parameters(**run.parameters))
@@ -88,7 +89,7 @@ def main() -> None:
         "",
         markdown(checked(rate)),
         "",
-        "## The full protocol of paper 4",
+        "## The full protocol of paper 4 on MNIST and CIFAR-10",
         "",
         markdown(projected(rate)),
         "",

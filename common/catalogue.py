@@ -63,8 +63,9 @@ SETS = {
     ),
     "magnetic_tile": Known(
         Fit("pad", 1, size=256),
-        "Free Blowhole Break Crack Fray Uneven",
+        " ".join(layouts.TILES),
         pool=0.5,
+        layout=layouts.find_magnetic_tile,
         home="github.com/abin24/Magnetic-tile-defect-datasets.",
         grouping=splitting.tiles,
     ),

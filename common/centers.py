@@ -96,7 +96,6 @@ class CategoryCenters(ClassifierMixin, BaseEstimator):
         if first and classes is None:
             raise ValueError("classes is missing; expected all labels at the first call of partial_fit")
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], reset=first)
-        check_classification_targets(y)
         if first:
             self._begin(np.unique(classes))
         elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):

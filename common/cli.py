@@ -22,7 +22,7 @@ Run the replication notebooks, or one of the words:
   demo            stand-in data, minutes (default)
   reduced         real data, a stated subset, shortened schedules; resumable
   paper           the papers' full protocols; for a GPU, resumable
-  site            regenerate reports/index.html and the ledger of claims
+  site            write index, ledger, comparison, and the results in README.md and docs/ again
   export FILE     write the measured results to a folder or a .zip
   merge FILE      take in what export wrote on another machine
   clean           remove reports/runs, reports/demo, decoded data and old checkpoints; results stay
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--only", action="append", default=[], metavar="N|STEM", help="these notebooks (repeat, or commas)")
     p.add_argument("--data", metavar="DIR", help="folder of data sets (else IMBALANCE_DATA, else data/)")
     p.add_argument("--store", metavar="DIR", help="folder of finished cells (else IMBALANCE_STORE, else .store/)")
-    p.add_argument("--weights", metavar="FILE", help="pretrained weights")
+    p.add_argument("--weights", metavar="FILE", help="pre-trained weights (else IMBALANCE_WEIGHTS)")
     p.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where networks train")
     p.add_argument("--jobs", type=int, default=1, metavar="N", help="notebooks at once, sharing the cores")
     p.add_argument("--scheduler", metavar="ADDRESS", help="run the cells on this Dask cluster; local: one here")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common import layouts, paths, sources, splitting
+from common import image_folders, paths, sources, splitting
 from common.catalogue import EMBEDDED, SETS, names
 from common.datacache import Rows, Source, fetch, files_digest
 from common.decoding import Fit, Row
@@ -171,7 +171,7 @@ def _find(name: str, root: Path, offline: bool) -> tuple[dict[str, Source], Fit,
         if not name.removeprefix("folder:").strip():  # the path "" would be the current folder
             raise UserError(f"data set {name!r}: no path after folder:; expected folder:PATH, one subfolder per class")
         folder = Path(name.removeprefix("folder:")).expanduser().resolve()
-        return layouts.find_folder(folder), Fit("exact", None), 0.8, f"folder:{folder.name}"
+        return image_folders.find_folder(folder), Fit("exact", None), 0.8, f"folder:{folder.name}"
     raise unknown("data set", name, [*names(), "folder:PATH"])
 
 

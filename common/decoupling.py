@@ -22,7 +22,7 @@ ITERATIONS = 200
 def retrained(
     features: np.ndarray, labels: np.ndarray, n_classes: int, weight_decay: float, balanced: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A last layer trained anew on fixed features: cRT where class-balanced (section 4.1).
+    """A last layer trained anew on fixed features: cRT where class-balanced (section 4).
 
     The minimum of the (class-balanced) mean cross-entropy plus ``weight_decay / 2 * |W|^2``, found by scikit-learn's
     logistic regression instead of a few epochs of SGD, so that no schedule decides it. Class weights give in
@@ -68,7 +68,7 @@ def retrained(
 
 
 def tau_normalized(weight: np.ndarray, tau: float) -> np.ndarray:
-    """tau-normalisation: each class's weight over the tau-th power of its norm (Kang et al., equation 2).
+    """tau-normalisation: each class's weight over the tau-th power of its norm (Kang et al., equation 3).
 
     Frequent classes get weights of larger norm; tau 0 leaves them, 1 makes all norms equal. There is no bias then.
     """
@@ -98,7 +98,7 @@ def best_tau(
 
 
 def learned_scale(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Learnable weight scaling, LWS: one factor per class on its score, weights and features fixed (equation 3).
+    """Learnable weight scaling, LWS: one factor per class on its score, weights and features fixed (equation 4).
 
     The minimum of the class-balanced cross-entropy of ``scale * scores``, which is convex in the factors, from 1 on.
 

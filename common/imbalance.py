@@ -59,7 +59,7 @@ def minority_classes(n_classes: int, mu: float, seed: int | None = None, always=
     seed : int or None
         None takes the lowest labels (Buda et al. on CIFAR-10), a number draws at random (on MNIST).
     always : sequence of int
-        Classes that are minority in any case: on ImageNet those with too few images for a majority.
+        Classes that are minority in any case where `seed` draws: on ImageNet those with too few images for a majority.
 
     Returns
     -------

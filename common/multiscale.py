@@ -77,7 +77,8 @@ class MultiScaleCNN(nn.Module):
     Raises
     ------
     UserError
-        If a kernel is not an odd number, occurs twice, there are more branches than channels, or for another `stem`.
+        If a kernel is not an odd number or occurs twice, there are fewer channels than branches or than two, or for
+        another `stem` or `pooling`.
     """
 
     def __init__(

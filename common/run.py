@@ -50,8 +50,9 @@ def _main(argv: list[str]) -> int:
         from common import ledger, readme, site
 
         found = ledger.everything()
-        print(f"wrote {shown(site.site(demo=False, found=found))}, claims.csv, and the results in README.md")
+        index = shown(site.site(demo=False, found=found))
         readme.update(found=found)
+        print(f"wrote {index}, ledger, comparison and claims.csv beside it, and the results in README.md and docs/")
         return 0
     if word in ("export", "merge"):
         return carry(word, Path(file), arguments.store)

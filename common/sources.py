@@ -1,7 +1,8 @@
 """Parquet files in the Hugging Face image layout, and what torchvision keeps under a root.
 
 A finder lists files and returns the splits it found, ``{"train": Source, "test": Source}``, or ``{"all": Source}`` for
-a set of which only one part is there, or ``{}``. Nothing is opened until the source is read. Folders are in `layouts`.
+a set of which only one part is there, or ``{}``. Nothing is opened until the source is read. Folders are in
+`image_folders` and `layouts`.
 """
 
 from __future__ import annotations

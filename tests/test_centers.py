@@ -97,6 +97,13 @@ def test_in_parts_or_at_once(blobs, normalize_centers):
     assert parts.class_count_.sum() == 50  # fit begins anew
 
 
+def test_a_part_may_hold_each_of_many_classes_once(recwarn):
+    """As a batch of CIFAR-100 nearly does; scikit-learn's check would take its labels for measurements."""
+    labels = np.arange(100)
+    model = CategoryCenters().partial_fit(np.eye(100), labels, classes=labels)
+    assert np.array_equal(model.predict(np.eye(100)), labels) and not recwarn.list
+
+
 def test_zero_norm_features_stay_zero_and_are_counted():
     model = CategoryCenters().fit([[0, 0], [4, 0], [0, 1]], [0, 0, 1])
     assert model.centers_.tolist() == [[0.5, 0], [0, 1]] and model.n_zero_norm_ == 1
@@ -108,6 +115,7 @@ def test_zero_norm_features_stay_zero_and_are_counted():
     [
         (lambda m: m.partial_fit([[1.0, 2.0]], [0]), "classes is missing; expected all labels at the first call"),
         (lambda m: m.partial_fit([[1.0, 2.0]], [5], classes=[0, 1]), r"label .*5.* is not in classes"),
+        (lambda m: m.partial_fit([[1.0, 2.0]], [0.5], classes=[0, 1]), r"label .*0.5.* is not in classes"),
         (lambda m: m.partial_fit([[1.0, 2.0]], [0], [0, 1]).predict([[1, 1]]), "class .*1.* has no sample"),
         (lambda m: m.partial_fit([[1, 2]], [0], [0, 1]).partial_fit([[1, 2]], [0], [0, 2]), "not those of"),
         (lambda m: m.fit([[np.nan, 1.0]], [0]), "Input X contains NaN"),

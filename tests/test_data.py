@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import struct
 from pathlib import Path
 
@@ -322,6 +323,64 @@ def test_a_class_of_nothing_but_copies_cannot_be_cut(tmp_path):
     save(tmp_path / "set" / "a" / "3.png", pixels(1, 8, 8, seed=1)[0])
     train, test = (data.load(f"folder:{tmp_path / 'set'}", split) for split in ("train", "test"))
     assert sorted([train.counts[0], test.counts[0]]) == [1, 3]
+
+
+TILES = ("Free", "Blowhole", "Break", "Crack", "Fray", "Uneven")
+
+
+def magnetic_tiles(base, exposures=2):
+    """Two tiles a class, each under some exposures one after the other, as the set's repository has them."""
+    for label, kind in enumerate(TILES):
+        for tile in range(2):
+            mask = np.zeros((40, 30), dtype=np.uint8)
+            mask[: 5 * label, :10] = 255
+            for k in range(exposures):
+                frame, seed = 10_000 * (2 * label + tile) + 100 * k, 100 * label + 10 * tile + k
+                name = base / f"MT_{kind}" / "Imgs" / f"exp{k + 1}_num_{frame}"
+                save(name.with_suffix(".jpg"), pixels(1, 40, 30, seed=seed)[0])
+                save(name.with_suffix(".png"), mask)
+
+
+@pytest.mark.parametrize("folder", ["Magnetic-tile-defect-datasets.", "magnetic_tile", "."])
+def test_magnetic_tiles_as_their_repository_has_them(tmp_path, folder):
+    magnetic_tiles(tmp_path / folder)
+    whole = data.load("magnetic_tile", "all", tmp_path, size=40)
+    assert whole.classes == TILES and whole.counts.tolist() == [4] * 6
+    assert whole.masks.sum(axis=(1, 2)).tolist() == [50 * label for label in whole.labels]
+    train, test = (data.load("magnetic_tile", split, tmp_path, size=40) for split in ("train", "test"))
+    assert train.counts.tolist() == test.counts.tolist() == [2] * 6
+    tile = {image.tobytes(): group for image, group in zip(whole.images, whole.groups.tolist(), strict=True)}
+    sides = [{tile[image.tobytes()] for image in part.images} for part in (train, test)]
+    assert [len(side) for side in sides] == [6, 6] and not sides[0] & sides[1], "a tile is on one side"
+
+
+def test_magnetic_tiles_in_parquet_and_in_folders_are_the_same(tmp_path):
+    magnetic_tiles(tmp_path / "a")
+    found = sorted((tmp_path / "a").rglob("*.jpg"))
+    kinds = ("Uneven", *TILES[:-1])  # a file's own order of classes
+    write_parquet(
+        tmp_path / "b" / "magnetic_tile" / "train-00000-of-00001.parquet",
+        [path.read_bytes() for path in found],
+        [kinds.index(path.parts[-3].removeprefix("MT_")) for path in found],
+        kinds,
+        [path.with_suffix(".png").read_bytes() for path in found],
+        paths=[path.name for path in found],
+    )
+    for split in ("all", "train", "test"):
+        folders, parquet = (data.load("magnetic_tile", split, tmp_path / root, size=40) for root in "ab")
+        assert folders.fingerprint == parquet.fingerprint
+        np.testing.assert_array_equal(folders.masks, parquet.masks)
+
+
+def test_magnetic_tiles_that_are_not_all_there(tmp_path):
+    magnetic_tiles(tmp_path)
+    for path in (tmp_path / "MT_Fray" / "Imgs").glob("*.jpg"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"MT_Fray/Imgs: no .jpg files"):
+        data.load("magnetic_tile", "all", tmp_path)
+    shutil.rmtree(tmp_path / "MT_Fray")
+    with pytest.raises(UserError, match=r"MT_Fray/Imgs: no such folder; .* Free, Blowhole, Break, Crack, Fray, Uneven"):
+        data.load("magnetic_tile", "all", tmp_path)
 
 
 def test_a_tile_is_a_run_of_frames_or_photographed_again_later():

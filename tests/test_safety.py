@@ -25,7 +25,18 @@ from processes import nobody
 from test_data import dagm, mnist_pair, mnist_raw, mura, pixels, save, write_parquet
 from test_run import notebook
 
-from common import artifacts, checkpoints, claim_file, data, exchange, jobs, layouts, mobilenet_weights, report, run
+from common import (
+    artifacts,
+    checkpoints,
+    claim_file,
+    data,
+    exchange,
+    image_folders,
+    jobs,
+    mobilenet_weights,
+    report,
+    run,
+)
 from common.errors import UserError
 from common.paths import ROOT
 from common.store import Store
@@ -328,7 +339,7 @@ def test_unreadable_files_and_folders(monkeypatch, happened):
                 save(root / "mine" / part / f"{i}.png", pixels(1, 8, 8, seed=i)[0])
         (root / "mine" / "b").chmod(0)
         with nobody():
-            said = message(layouts.find_folder, root / "mine")
+            said = message(image_folders.find_folder, root / "mine")
         assert "mine/b: cannot be read (Permission denied); change its permissions or remove it" in said
         happened(said.replace(f"{root}/", ""))
         (root / "mine" / "b").chmod(0o755)
