@@ -39,8 +39,13 @@ def shared(kind: type, other) -> dict[str, object]:
 
 
 def chosen(cell) -> dict[str, object]:
-    """The fields of a dataclass that are not at their default."""
-    return {f.name: getattr(cell, f.name) for f in dataclasses.fields(cell) if getattr(cell, f.name) != f.default}
+    """The fields of a dataclass that are not at their default, with 10 as 10.0 in a field of floats: equal cells."""
+    found = {}
+    for f in dataclasses.fields(cell):
+        value = getattr(cell, f.name)
+        if value != f.default:
+            found[f.name] = float(value) if f.type in ("float", "float | None") and value is not None else value
+    return found
 
 
 def completed(frame: pd.DataFrame, kind: type) -> pd.DataFrame:

@@ -11,7 +11,7 @@ those are each study says itself, in ``common/studies/<stem>_overview.py``:
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from pathlib import Path
 
 import matplotlib
@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from common import paths
+from common.errors import UserError
 from common.ledger import measured
 from common.look import PALETTE, RC, Chart
 from common.papers import PAPERS, Paper
@@ -31,10 +32,12 @@ COLUMNS = (
 SHARES = ("percent", "share", "fraction")  # units of numbers in 0..1, which a figure can hold together
 LIMITS = ("below", "above", "at least")  # a printed number that is no value but bounds one
 MARKERS = "osD^vPX*hd"
+#: What each ``<stem>_overview`` has.
+HOOKS = "RESULTS UNPAIRED MEASURES BASELINE FIGURE MATTER beside contest figure drawn deviations".split()
 
 
 def table(results: Path | None = None) -> pd.DataFrame:
-    """Every published number of the five papers beside ours.
+    """Every published number of the papers beside ours.
 
     Parameters
     ----------
@@ -60,8 +63,20 @@ def together(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def hook(stem: str):
-    """What a study tells the overview: its module ``<stem>_overview``."""
-    return importlib.import_module(f"common.studies.{stem}_overview")
+    """What a study tells the overview: its module ``<stem>_overview``.
+
+    Raises
+    ------
+    UserError
+        If there is none, or it lacks something that index, overview or comparison take from it.
+    """
+    name = f"common.studies.{stem}_overview"
+    if importlib.util.find_spec(name) is None:
+        raise UserError(f"{name}: no such module, though {stem} is in common/papers.py; see docs/adding_a_paper.md")
+    module = importlib.import_module(name)
+    if missing := [one for one in HOOKS if not hasattr(module, one)]:
+        raise UserError(f"{name}: has no {', '.join(missing)}; see docs/adding_a_paper.md")
+    return module
 
 
 def _rows(paper: Paper, frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Where the five papers do the same thing under other names: our own numbers on both sides, by topic.
+"""Where the papers do the same thing under other names: our own numbers on both sides, by topic.
 
 These are questions of ours, not claims of a paper. They are answered by the machinery that judges claims, so the same
 rules hold: paired within a replicate, one schedule, complete replicates only.

@@ -1,4 +1,4 @@
-"""The five papers: number, stem, title. One stem names a paper everywhere (docs/architecture.md)."""
+"""The papers: number, stem, title. One stem names a paper everywhere (docs/architecture.md)."""
 
 from __future__ import annotations
 

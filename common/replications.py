@@ -80,7 +80,7 @@ def select(there_are: list[Replication], only: list[str]) -> list[Replication]:
             continue
         if any(name in names(p) for p in PAPERS):
             listed = ", ".join(map(str, there_are)) or "none"
-            raise UserError(f"--only {name}: this paper's replication is not in this version; there are {listed}")
+            raise UserError(f"--only {name}: this paper has no notebook or no study here; there are {listed}")
         if any(name in names(p) for p in replications(True)):  # asked for without notebooks
             raise UserError(
                 f"--only {name}: a notebook without cells of its own, which --no-notebook leaves nothing of"

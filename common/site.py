@@ -56,6 +56,8 @@ def site(
     from common import comparison
 
     reports = Path(reports) if reports else reports_root()
+    for paper in PAPERS:
+        comparison.hook(paper.stem)  # what is missing is said before anything is written
     reports.mkdir(parents=True, exist_ok=True)
     found = everything(results) if found is None else found
     claims = ledger(found)

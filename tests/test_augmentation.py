@@ -137,3 +137,9 @@ def test_what_cannot_be_cut_is_named(data):
         Augmentation(crop=-1)
     with pytest.raises(UserError, match="crop 21"):
         training.forward(build(torch.Generator()), data, crop=21)
+
+
+def test_the_centre_of_a_mirrored_diagonal_is_the_mirrored_centre():
+    """Where an odd number of pixels is left over, too, rows and columns are cut alike."""
+    images = torch.rand(2, 1, 7, 7)
+    assert torch.equal(centred(images.mT, 4), centred(images, 4).mT)

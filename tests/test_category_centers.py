@@ -516,6 +516,19 @@ def test_nothing_measured_has_the_columns_that_the_notebook_names(tmp_path):
     assert frame.empty and {"variant", "samples", "count_scale", "ended_by"} <= set(frame)
 
 
+def test_learned_scales_multiply_weight_and_bias_of_the_networks_own_layer():
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [60, 20, 10])
+    inputs = random.normal(size=(90, 4)) + labels[:, None]
+    weight, bias = random.normal(size=(3, 4)), np.array([2.0, -1.0, 0.5])
+    group = SimpleNamespace(images=SimpleNamespace(labels=labels), n_classes=3)
+    network = SimpleNamespace(group=group, kept=np.arange(90), valid=np.arange(90))
+    heads, _ = centers_training._Evaluation._heads(network, (inputs, inputs), {"weight": weight, "bias": bias})
+    factors = heads["LWS"][0] / weight
+    assert np.ptp(factors, axis=1).max() < 1e-12 and np.ptp(factors) > 0.01
+    assert heads["LWS"][1] == pytest.approx(factors[:, 0] * bias)
+
+
 if __name__ == "__main__":
     GOLDEN.parent.mkdir(exist_ok=True)
     GOLDEN.write_text(json.dumps({"version": paper.VERSION, "values": golden_numbers()}, indent=1) + "\n")

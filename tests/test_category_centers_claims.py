@@ -300,3 +300,10 @@ def test_nothing_measured_gives_nothing(frame):
         assert len(table) == 0
     assert facts.winner(none) == "" and runs.counted(none) == "one replicate, no intervals"
     assert "0.779" in facts.compare(published(paper.STEM), none, "V", levels=False)
+
+
+def test_an_estimate_from_all_samples_of_a_class_does_not_count_as_stable():
+    """Of ten samples in each class five say how far an estimate moves; ten would be compared with themselves."""
+    random = np.random.default_rng(0)
+    found = stability.angles(random.normal(size=(30, 4)), np.repeat([0, 1, 2], 10), 3, seed=0)
+    assert {row["samples"] for row in found} == {5}

@@ -127,3 +127,10 @@ def test_zero_norm_features_stay_zero_and_are_counted():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(CategoryCenters())
+
+
+def test_samples_of_norm_zero_are_counted_over_all_that_were_added():
+    model = CategoryCenters()
+    for chunk in ([[0, 0], [0, 0], [1, 0]], [[0, 0], [0, 3], [0, 2]], [[2, 0]]):
+        model.partial_fit(chunk, [0] * len(chunk), classes=[0])
+    assert model.n_zero_norm_ == 3 and model.class_count_.tolist() == [7]

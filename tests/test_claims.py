@@ -705,3 +705,15 @@ def test_a_wrong_file(tmp_path, monkeypatch, text, message):
 def test_a_frame_of_something_else_is_refused():
     with pytest.raises(UserError, match="no column 'metric'"):
         judge(pd.DataFrame({"value": [1.0]}))
+
+
+def test_numbers_that_differ_in_a_small_digit_are_other_cells():
+    frame = UP.assign(weight_decay=np.where(UP["method"] == "better", 5e-4, 1e-4))
+    assert judge(frame).verdict_note.endswith("they differ in weight_decay)")
+
+
+def test_what_is_said_of_an_arm_is_said_of_the_replicates_that_are_judged():
+    study = SimpleNamespace(caveats=lambda metric, rows: [f"replicates {rows['replicate'].unique().tolist()}"])
+    unfinished = UP[(UP["replicate"] < 3) | (UP["rho"] == 10)]
+    row = judge(unfinished, study)
+    assert row.n == 3 and row.cells == 4 and "replicates [0, 1, 2]; on" in row.verdict_note

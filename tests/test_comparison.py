@@ -1,12 +1,14 @@
 """Printed numbers beside ours: what is paired, with which numbers, and what must not be."""
 
+import importlib
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from common import comparison, comparison_tables, paths
+from common import comparison, comparison_tables, paths, site
+from common.errors import UserError
 from common.papers import PAPERS
 from common.published_numbers import published
 
@@ -52,6 +54,17 @@ def paired(stem, rows):
     """The rows of `together` that have one of ours, but for method D of paper 1."""
     found = comparison.together({stem: rows})
     return found[found["ours"].notna() & ~found["what"].str.endswith(", D")]
+
+
+def test_what_a_paper_lacks_is_named_before_anything_is_written(monkeypatch, tmp_path):
+    with pytest.raises(UserError, match="focal_loss_overview: no such module, though focal_loss is in"):
+        comparison.hook("focal_loss")
+    study = importlib.import_module("common.studies.category_centers_overview")
+    monkeypatch.delattr(study, "UNPAIRED")
+    monkeypatch.delattr(study, "drawn")
+    with pytest.raises(UserError, match="category_centers_overview: has no UNPAIRED, drawn; see"):
+        site.site(tmp_path / "reports", tmp_path)
+    assert not (tmp_path / "reports").exists()
 
 
 def test_every_published_number_is_there_once_and_without_results_alone():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.papers import PAPERS
 from common.paths import ROOT
 
 AREA = "Determinism"
@@ -73,6 +74,7 @@ def timeless(path):
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
+    assert set(SMALL) == {paper.stem for paper in PAPERS}, "small cells of every paper"
     folder = tmp_path_factory.mktemp("determinism")
     random = np.random.default_rng(0)
     for label in range(3):
@@ -90,7 +92,7 @@ def test_a_fresh_process_gives_the_same_bits(reference, happened):
     same = [f"{stem} {name}" for stem in SMALL for name in alone[stem] if alone[stem][name] == one[stem][name]]
     assert len(same) == len(SMALL)
     numbers = sum(len(json.loads(record)["rows"]) for records in alone.values() for record in records.values())
-    happened(f"{numbers} numbers of {len(same)} cells of all five papers equal in every bit")
+    happened(f"{numbers} numbers of {len(same)} cells of all papers equal in every bit")
 
 
 @pytest.mark.reliability(AREA, "one worker against two")

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -429,3 +430,19 @@ def test_an_estimator_fitted_to_other_classes_is_refused(sampler, message):
 def test_one_sample_cannot_be_cross_validated():
     with pytest.raises(UserError, match=r"class 0: one sample, .* give accuracy"):
         ClassSpecificExtrapolation().fit_resample(X[1:], Y[1:])
+
+
+def test_a_share_of_the_majors_is_rounded():
+    sampler = BiasedExtrapolation(RAMP, share=0.28, sampling_strategy={0: 12}, random_state=0)
+    new(sampler)
+    assert sampler.report_[0]["distinct"] == 3  # of ten majors 2.8
+
+
+def test_the_accuracy_of_a_pair_does_not_suffer_from_sorted_data():
+    """Five clusters of each class, one after the other: a fold without a shuffle would hold out a whole one."""
+    minors, majors = np.repeat(np.arange(0.0, 50, 10), 10), np.repeat(np.arange(5.0, 55, 10), 20)
+    points, labels = np.concatenate([minors, majors])[:, None], np.repeat([0, 1], [50, 100])
+    nearest = BiasedExtrapolation(KNeighborsClassifier(1))
+    sampler = ClassSpecificExtrapolation(nearest, random_state=0)
+    sampler.fit_resample(points, labels)
+    assert sampler.accuracy_ == {0: 1.0}  # without a shuffle .2: next to a lost cluster stands one of the other class

@@ -118,3 +118,14 @@ def test_subsets_of_one_seed_are_nested_and_those_of_two_seeds_differ():
     assert set(small) <= set(large)
     assert np.bincount(labels[large]).tolist() == [100, 10, 50, 10, 20]
     assert len(set(small) & set(imbalance.subsample(labels, [10] * 5, seed=2))) < 15
+
+
+def test_half_an_image_is_rounded_up():
+    assert imbalance.step_counts(2, 5, 2, [0]).tolist() == [3, 5]  # 2.5
+    assert imbalance.linear_counts(3, 4, 4).tolist() == [1, 3, 4]  # 1, 2.5, 4
+    assert imbalance.inverse_linear_counts(2, 9, 2).tolist() == [9, 5]  # 4.5
+
+
+def test_a_whole_number_of_images_is_not_rounded_down():
+    """In floating-point numbers 64 * 64 ** (-5 / 6), which is 2, lies just below it."""
+    assert imbalance.exponential_counts(7, 64, 64).tolist() == [64, 32, 16, 8, 4, 2, 1]

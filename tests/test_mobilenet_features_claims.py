@@ -477,3 +477,13 @@ def test_features_are_counted(variant):
     with torch.no_grad():
         maps = MobileNet(alpha=0.25).maps(torch.zeros(1, 3, cell.image_size, cell.image_size), cell.layer)
     assert figures.n_features(cell) == (maps.mean((2, 3)) if cell.pooled else maps).numel()
+
+
+def test_the_resampler_whose_gains_differ_most_is_found_by_its_mean_over_folds():
+    # On features minus images: .05 and -.05 of oversampling are nothing on average, twice .02 of undersampling are .02.
+    frame = pd.concat([
+        gains("features", "mnist", oversampling=0.55, undersampling=0.52),
+        gains("features", "mnist", oversampling=0.45, undersampling=0.52).assign(replicate=1),
+        *(gains("images", "mnist", oversampling=0.5, undersampling=0.5).assign(replicate=fold) for fold in (0, 1)),
+    ])  # fmt: skip
+    assert effects.claim_same_random_gain(None, frame) == pytest.approx([0.02, 0.02])

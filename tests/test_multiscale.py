@@ -114,3 +114,13 @@ def test_dropout_belongs_to_the_key():
     dropped = network.dropout(features).detach().numpy()
     kept = dropped != 0
     assert 0 < kept.mean() < 1 and np.allclose(dropped[kept], 2 * features.detach().numpy()[kept])
+
+
+def test_training_drops_features_before_the_last_layer():
+    network = build(width=16).train()
+    network.dropout.key = torch.tensor([1, 2], dtype=torch.int32)
+    x = torch.rand(3, 1, 64, 64)
+    features = network.features(x)
+    dropped = network.dropout(features)
+    assert 0 < (dropped == 0).sum() < dropped.numel() and not torch.equal(dropped, features)
+    assert torch.equal(network(x), network.head(dropped))

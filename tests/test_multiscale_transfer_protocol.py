@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.augmentation import Augmentation
+from common.augmentation import Augmentation, EdgeAugmentation
 from common.data import Images
 from common.errors import UserError
 from common.studies import multiscale_transfer_protocol as protocol
@@ -149,3 +149,10 @@ def test_turns_of_augmentation(mirror, flip):
     assert set(views[:, 2]) == turns
     assert all(torch.equal(image, expected[int(turn)]) for image, turn in zip(found, views[:, 2], strict=True))
     assert np.bincount(views[:, 2], minlength=4)[sorted(turns)].min() > 400 / len(turns) * 0.75
+
+
+def test_training_sees_mirrored_upside_down_and_shifted_images():
+    black, edge = (protocol.augmentation(True, 64, border) for border in ("black", "edge"))
+    assert black == Augmentation(crop=64, mirror=True, flip=True, pad=2)
+    assert edge == EdgeAugmentation(crop=64, mirror=True, flip=True, pad=2)
+    assert not protocol.augmentation(False, 64, "edge")

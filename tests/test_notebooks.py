@@ -57,4 +57,5 @@ def test_a_notebook_is_committed_without_outputs(paper):
 @pytest.mark.parametrize("paper", NOTEBOOKS, ids=str)
 def test_measured_results_stand_before_this_run(paper):
     headings = [cell.source.splitlines()[0] for cell in cells(paper) if cell.source.startswith("## ")]
+    assert {"## What we found", "## This run"} <= set(headings), "the names of the two sections"
     assert headings.index("## What we found") < headings.index("## This run")

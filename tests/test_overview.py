@@ -288,6 +288,8 @@ def test_the_notebook_runs_when_nothing_was_measured(empty, monkeypatch):
     content = nbformat.read(paths.NOTEBOOKS / "0_overview.ipynb", as_version=4)
     code = [cell for cell in content.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
+    source = "".join(cell.source for cell in code)
+    assert all(f'papers["{paper.stem}"]' in source for paper in PAPERS), "a section of each paper"
     values = {}
     for cell in code:
         exec(cell.source, values)

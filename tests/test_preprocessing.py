@@ -93,3 +93,8 @@ def test_bad_input_is_named():
         GCNZCA(filter_bias=0).fit(IMAGES)
     with pytest.raises(UserError, match="scale nan"):
         GCNZCA().set_params(scale=float("nan")).fit(IMAGES)
+
+
+def test_another_scale_and_bias_against_a_naive_computation():
+    ours = GCNZCA(scale=2.0, filter_bias=0.5).fit_transform(IMAGES)
+    assert np.allclose(ours, naive(IMAGES, IMAGES, scale=2.0, bias=0.5), atol=1e-4)

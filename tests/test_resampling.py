@@ -69,3 +69,8 @@ def test_class_weights_carry_every_class_equally_and_average_to_one():
 def test_bad_input_is_named(call, message):
     with pytest.raises(UserError, match=message):
         call()
+
+
+def test_a_class_without_images_cuts_no_other():
+    plan = resampling.index_plan([0, 0, 0, 2, 2, 2, 2], "undersampling", seed=0)
+    assert np.bincount(np.array([0, 0, 0, 2, 2, 2, 2])[plan]).tolist() == [3, 0, 3]

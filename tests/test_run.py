@@ -100,7 +100,7 @@ BAD = [
     ("--only 9", "unknown notebook '9'; there are 7_toy"),
     ("--only 7_toi", "did you mean '7_toy'"),
     ("--only 7,toy,nope", "unknown notebook 'nope'"),
-    ("--only 3", "--only 3: this paper's replication is not in this version"),
+    ("--only 3", "--only 3: this paper has no notebook or no study here; there are 7_toy"),
     ("paper --only toy", "no runs in profile 'paper'"),
     ("paper", "no notebook in .* has runs"),
     ("--jobs two", "invalid int value"),

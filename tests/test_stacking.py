@@ -274,3 +274,16 @@ def test_where_not_even_two_images_fit_one_network_is_tried(data, room_for):
     room_for(0)
     with pytest.raises(UserError, match="out of memory on cpu with one network"):
         training.fit_many(all_cnn, data, [member(0), member(1)], SCHEDULE, engine="stacked")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_factors_on_the_rate_add_up(data, engine):
+    """Halving the rate after the second and the fourth step is what a schedule with these milestones does."""
+    members = [member(0), member(1, learning_rate=0.02)]
+    constant = training.Schedule(8, 16, policy="constant", bias_rate=1.0)
+    stepped = training.Schedule(8, 16, policy="multistep", milestones=(2, 4), factor=0.5, bias_rate=1.0)
+    halved = training.fit_many(
+        all_cnn, data, members, constant, engine=engine, on_point=lambda k, t, network: 0.5, at=(2, 4)
+    )
+    expected = training.fit_many(all_cnn, data, members, stepped, engine=engine)
+    assert all(distance(a, b) < 1e-6 for a, b in zip(halved, expected, strict=True))

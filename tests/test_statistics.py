@@ -139,3 +139,9 @@ def test_corrected_interval_covers_overlapping_folds_where_the_naive_one_does_no
     folds = rng.permuted(images, axis=2)[:, :, :20].mean(axis=2)
 
     assert coverage(folds, 0.05, function=corrected_interval, test_share=0.2) >= 0.93 and coverage(folds, 0.05) < 0.85
+
+
+def test_of_several_shares_in_a_group_the_largest_counts():
+    frame = pd.DataFrame({"set": list("aaa"), "value": [1.0, 2.0, 4.0], "share": [0.2, 0.5, 0.2]})
+    found, expected = summarise(frame, "set", test_share="share"), corrected_interval([1.0, 2.0, 4.0], 0.5)
+    assert (found["low"].item(), found["high"].item()) == (expected.low, expected.high)

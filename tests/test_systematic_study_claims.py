@@ -272,3 +272,12 @@ def test_averages_hide_no_setting():
     tilt *= 1 + 0.01 * frame["replicate"]
     tilted = frame.assign(value=frame["value"].where(frame["sampler"] != "undersampling", 0.95 + tilt))
     assert evaluate([asked["undersampling-constant-in-mu"]], tilted, paper)["verdict"].tolist() == ["not supported"]
+
+
+def test_hundredfold_takes_a_dip_of_the_fall_on_mnist_for_noise():
+    # Falls of .01, .03, .02 and .05 count as .01, .03, .03 and .05: one of .04 lies half-way in the last decade.
+    values, ratios = [1, 0.99, 0.97, 0.98, 0.95], [1, 10, 100, 1000, 10_000]
+    mnist = rows(values, rho=ratios, dataset="mnist", imbalance=["none"] + ["step"] * 4)
+    cifar = rows([1, 0.96], rho=[1, 10], dataset="cifar10", imbalance=["none", "step"])
+    frame = pd.concat([mnist, cifar]).assign(mu=0.5)
+    assert claims.claim_hundredfold(None, frame) == pytest.approx([3.5 - 1 - 2])

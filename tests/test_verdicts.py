@@ -104,3 +104,10 @@ def test_folds_that_share_images_are_corrected_for_how_many_groups_are_tried():
     groups = {"b": np.array([0.037, 0.037, 0.057, 0.057]), "c": np.array([-0.1, 0.1, -0.1, 0.1])}
     assert decide(asked(some="method (against)", test_share=0.5), [groups], [])[1] is Verdict.UNDECIDED
     assert decide(asked(test_share=0.5), [{"b": groups["b"]}], [])[1] is Verdict.SUPPORTED
+
+
+def test_of_equal_levels_the_one_farthest_from_the_number_is_shown():
+    level = asked(test="level", against={}, value=0.9, direction="equal", margin=0.3, every="method")
+    groups = {"near": np.array([0.901, 0.902, 0.903]), "far": np.array([0.701, 0.702, 0.703])}
+    found, verdict = decide(level, [groups], [])
+    assert verdict is Verdict.SUPPORTED and found.estimate == pytest.approx(0.702)
