@@ -493,6 +493,9 @@ def test_a_network_that_has_not_learned_is_not_judged():
     assert paper.unjudged(pd.concat([weak, strong, tenth])).startswith(
         "All-CNN on CIFAR-10 has not learned its task in 700"
     )
+    # Of two schedules on which it has not learned the nearer one is told.
+    told = paper.unjudged(pd.concat([weak, measured(value=0.25, iterations=100)]))
+    assert told.count("has not learned") == 1 and "in 700 updates" in told
 
 
 def test_what_has_not_learned_is_no_result_and_said_so():

@@ -85,12 +85,15 @@ def judged(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def unjudged(frame: pd.DataFrame) -> str:
-    """Which networks have not learned their task, and by how much, or ""."""
+    """Which networks have not learned their task, on the schedule with which they come nearest to it, or ""."""
+    found = _learning(frame).query("not learned")
+    best = (found["reached"] / found["level"]).sort_values(ascending=False).index
+    found = found.loc[best].drop_duplicates(["network", "dataset", "count_scale"])
     told = [
         f"{NAMES[one.network]} on {named(one.dataset)} has not learned its task in {one.iterations:,.0f} updates"
         f"{f' with {one.count_scale:g} times the images' if one.count_scale != 1 else ''}: "
         f"its own classifier reaches {one.reached:.3f}, judged are networks above {LEARNED * one.level:.3f}"
-        for one in _learning(frame).query("not learned").itertuples()
+        for one in found.itertuples()
     ]
     return "; ".join(told)
 
