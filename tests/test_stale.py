@@ -122,10 +122,10 @@ def test_parameters(tmp_path, happened):
 
 
 def test_equal_parameters_are_one_cell():
-    """Whether a grid says 10 or 10.0; of a whole number a key says none but that."""
+    """Whether a grid says 10 or 10.0."""
     keys = {systematic_study.Cell("digits", 0, rho=rho, learning_rate=1).key("s", 1, "") for rho in (10, 10.0)}
     assert keys == {systematic_study.Cell("digits", 0, rho=10.0, learning_rate=1.0).key("s", 1, "")}
-    assert systematic_study.Cell("digits", 0, replicate=1).key("s", 1, "") not in keys
+    assert systematic_study.Cell("digits", 1, rho=10.0, learning_rate=1.0).key("s", 1, "") not in keys
 
 
 @pytest.mark.reliability(AREA, "a damaged record in the store")
