@@ -109,7 +109,7 @@ def _digest(path: str) -> bytes:
 
 def _say_images_beside(folder: Path) -> None:
     """Say how many images lie in a folder itself, where they belong to no class."""
-    found = sorted(name for name in os.listdir(folder) if name.lower().endswith(SUFFIXES) and not _hidden(name))
+    found = sorted(name for name in os.listdir(folder) if name.lower().endswith(SUFFIXES) and not hidden(name))
     if found:
         _say(f"{folder}: images beside the class folders left out: {len(found)}, such as {found[0]}")
 
@@ -122,7 +122,7 @@ def class_folders(folder: Path) -> Source:
         raise UserError(f"{folder}: only one class folder, {classes[0]!r}; expected one each for two or more")
     files, left_out = [], Counter()
     for i, name in enumerate(classes):
-        there = _files_below(folder / name)
+        there = files_below(folder / name)
         images = [path for path in there if path.lower().endswith(SUFFIXES)]
         others = Counter(Path(path).suffix.lower() or "no ending" for path in sorted(set(there) - set(images)))
         if others and not images:
@@ -145,17 +145,17 @@ def _subfolders(folder: Path) -> list[str]:
     """Sorted, without hidden ones (.ipynb_checkpoints and its like are no class)."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir() and not _hidden(entry.name))
+            return sorted(entry.name for entry in entries if entry.is_dir() and not hidden(entry.name))
     except OSError as error:
         _refuse(error)
 
 
-def _hidden(name: str) -> bool:
-    """Whether a file or folder is another program's; macOS puts a folder ``__MACOSX`` into every .zip."""
+def hidden(name: str) -> bool:
+    """Whether a file or folder is another program's; macOS puts ``__MACOSX`` into a .zip, and ._1.png beside 1.png."""
     return name.startswith(".") or name == "__MACOSX"
 
 
-def _files_below(folder: Path) -> list[str]:
+def files_below(folder: Path) -> list[str]:
     """Files anywhere below `folder`, sorted, links followed, hidden ones left out, as torchvision does.
 
     Raises
@@ -166,12 +166,12 @@ def _files_below(folder: Path) -> list[str]:
     """
     found = []
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
-        folders[:] = [name for name in folders if not _hidden(name)]
+        folders[:] = [name for name in folders if not hidden(name)]
         for link in (os.path.join(parent, name) for name in folders if os.path.islink(os.path.join(parent, name))):
             above = (Path(parent), *Path(parent).parents)  # as walked, through other links too
             if os.path.realpath(link) in map(os.path.realpath, above):
                 raise UserError(f"{link}: this link leads back to a folder that holds it; remove it")
-        found += [os.path.join(parent, name) for name in files if not _hidden(name)]
+        found += [os.path.join(parent, name) for name in files if not hidden(name)]
     return sorted(found)
 
 

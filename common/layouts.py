@@ -13,7 +13,7 @@ from pathlib import Path
 from common import splitting
 from common.datacache import Source
 from common.errors import UserError
-from common.image_folders import SUFFIXES, class_folders, find_folder, of_files
+from common.image_folders import SUFFIXES, class_folders, files_below, find_folder, hidden, of_files
 
 OK_DEFECT = ("ok", "defect")
 TILES = ("Free", "Blowhole", "Break", "Crack", "Fray", "Uneven")
@@ -84,8 +84,7 @@ def _dagm(folder: Path) -> Source:
         files.append((_inside(folder, fields[2], where), int(fields[1]), mask))
     listed = {path for path, _, _ in files}
     for name in sorted(os.listdir(folder)):
-        hidden = name.startswith(".")  # such as the ._0001.PNG that another system leaves beside 0001.PNG
-        if name.lower().endswith(SUFFIXES) and not hidden and str(folder / name) not in listed:
+        if name.lower().endswith(SUFFIXES) and not hidden(name) and str(folder / name) not in listed:
             raise UserError(f"{listing}: no line for {name}, an image of {folder}; add its label or remove it")
     return of_files(OK_DEFECT, files, (str(listing),), masks=True)
 
@@ -141,14 +140,12 @@ def find_magnetic_tile(root: Path) -> dict[str, Source]:
             raise UserError(f"{missing[0]}: no such folder; the set has one for each of {', '.join(TILES)}")
         files = []
         for label, folder in enumerate(folders):
-            images = sorted(path for path in folder.glob("*.jpg") if not path.name.startswith("."))
+            there = files_below(folder)
+            images = [path for path in there if path.endswith(".jpg")]
             if not images:
                 raise UserError(f"{folder}: no .jpg files; expected images, each with its mask as .png")
-            masks = (path.with_suffix(".png") for path in images)
-            files += [
-                (str(path), label, str(mask) if mask.is_file() else None)
-                for path, mask in zip(images, masks, strict=True)
-            ]
+            masks = {path.removesuffix(".png"): path for path in there if path.endswith(".png")}
+            files += [(path, label, masks.get(path.removesuffix(".jpg"))) for path in images]
         paths = [path for path, _, _ in files]
         groups = dict(zip(paths, splitting.tiles(paths), strict=True))
         return {"all": of_files(TILES, files, masks=True, group=groups.__getitem__)}
