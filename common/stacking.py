@@ -75,9 +75,9 @@ def fit_stacked(
     started = time.perf_counter()
     schedule, device = settings.schedule, data.device
     networks = [initialise(build, member) for member in members]
+    parameters, buffers = stack_module_state(networks)  # before one of them moves
     skeleton = settings.train_mode(networks[0].to(device))
     settings.check(skeleton)
-    parameters, buffers = stack_module_state(networks)
     parameters = {name: value.detach().to(device) for name, value in parameters.items()}
     # Running statistics of batch normalisation, which a forward pass updates in place, and dropout's keys.
     buffers = {name: value.to(device) for name, value in buffers.items()}
