@@ -135,17 +135,7 @@ def load(
         entry = fetch(cache, shown, split, _both(found["train"], found["test"]), fit)
     else:
         entry = fetch(cache, shown, split, _part(cache, shown, split, found["all"], fit, pool), fit)
-    return Images(
-        shown,
-        split,
-        entry.images,
-        entry.labels,
-        entry.classes,
-        entry.fingerprint,
-        shown in EMBEDDED,
-        entry.masks,
-        entry.groups,
-    )
+    return Images(shown, split, **vars(entry), stand_in=shown in EMBEDDED)
 
 
 def state(name: str, root: str | os.PathLike | None = None) -> str:

@@ -8,6 +8,8 @@ weight (C, d) and bias (C,), whatever network they come from. Its nearest class 
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
@@ -48,7 +50,6 @@ def retrained(
     UserError
         If a class has no image, there are fewer than three, a feature is not finite, or `weight_decay` not positive.
     """
-    import warnings
 
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression

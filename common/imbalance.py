@@ -117,11 +117,7 @@ def linear_counts(n_classes: int, largest: int, rho: float, order=None) -> np.nd
     `order` lists the labels from the rarest up; None is ascending labels.
     """
     check_reach(rho, largest)
-    counts = np.empty(n_classes, dtype=np.int64)
-    counts[class_order(n_classes) if order is None else np.asarray(order)] = _at_least_one(
-        np.linspace(largest / rho, largest, n_classes)
-    )
-    return counts
+    return _placed(_at_least_one(np.linspace(largest / rho, largest, n_classes)), order)
 
 
 def inverse_linear_counts(n_classes: int, largest: int, ir: float, order=None) -> np.ndarray:
@@ -130,11 +126,7 @@ def inverse_linear_counts(n_classes: int, largest: int, ir: float, order=None) -
     `order` lists the labels from the most frequent down; None is ascending labels.
     """
     _check_ratio("ir", ir)
-    counts = np.empty(n_classes, dtype=np.int64)
-    counts[class_order(n_classes) if order is None else np.asarray(order)] = _at_least_one(
-        largest / np.linspace(1, ir, n_classes)
-    )
-    return counts
+    return _placed(_at_least_one(largest / np.linspace(1, ir, n_classes)), order)
 
 
 def exponential_counts(n_classes: int, largest: int, rho: float, order=None) -> np.ndarray:
@@ -144,9 +136,14 @@ def exponential_counts(n_classes: int, largest: int, rho: float, order=None) -> 
     """
     _check_ratio("rho", rho)
     sizes = largest * np.power(float(rho), -np.arange(n_classes) / max(n_classes - 1, 1))
-    counts = np.empty(n_classes, dtype=np.int64)
     # The tolerance keeps a size that is whole in exact arithmetic (5000 / 100) from falling to the number below.
-    counts[class_order(n_classes) if order is None else np.asarray(order)] = np.maximum(np.floor(sizes + 1e-9), 1)
+    return _placed(np.maximum(np.floor(sizes + 1e-9), 1), order)
+
+
+def _placed(sizes: np.ndarray, order) -> np.ndarray:
+    """Sizes by label: the first goes to the first label of `order`."""
+    counts = np.empty(len(sizes), dtype=np.int64)
+    counts[class_order(len(sizes)) if order is None else np.asarray(order)] = sizes
     return counts
 
 

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from functools import cache
 
@@ -21,18 +22,12 @@ from common.mobilenet_weights import convolutions, names, torch_state
 BATCH = 256
 
 
-def choose_backend(device: str = "cpu") -> None:
-    """Set KERAS_BACKEND, unless it is set or Keras has been imported already."""
-    if "keras" in sys.modules or os.environ.get("KERAS_BACKEND"):
-        return
-    tensorflow = device == "cpu" and importlib.util.find_spec("tensorflow") is not None
-    os.environ["KERAS_BACKEND"] = "tensorflow" if tensorflow else "torch"
-
-
 @cache
 def keras(device: str = "cpu"):
     """The keras module, on one thread of the CPU: cells run one a core."""
-    choose_backend(device)
+    if "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND"):
+        tensorflow = device == "cpu" and importlib.util.find_spec("tensorflow") is not None
+        os.environ["KERAS_BACKEND"] = "tensorflow" if tensorflow else "torch"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # torch loads Triton with its first optimiser, and the process ends if TensorFlow's LLVM was there before Triton's.
     importlib.import_module("torch._dynamo")
@@ -57,8 +52,6 @@ def engine(device: str = "cpu") -> str:
 
 def model(weights: Mapping[str, np.ndarray], side: int, alpha: float, layer: str, device: str = "cpu"):
     """Keras' MobileNet without its top, from images (n, side, side, 3) in [-1, 1] to the maps of `layer`."""
-    import warnings
-
     k = keras(device)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*`input_shape` is undefined or non-square.*")

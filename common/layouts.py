@@ -40,7 +40,7 @@ def find_tiny_imagenet(root: Path) -> dict[str, Source]:
         train = class_folders(folder / "train")
         index = {name: i for i, name in enumerate(train.version.split("\x1f"))}
         files = []
-        for number, line in enumerate(_lines(annotations), 1):
+        for number, line in _lines(annotations):
             name, _, rest = line.partition("\t")
             synset = rest.split("\t")[0]
             if synset not in index:
@@ -74,7 +74,7 @@ def _dagm(folder: Path) -> Source:
     if not listing.is_file():
         raise UserError(f"{listing}: no such file; DAGM's labels are read from it")
     files = []
-    for number, line in enumerate(_lines(listing), 1):
+    for number, line in _lines(listing):
         fields, where = line.split(), f"{listing} line {number}"
         if len(fields) == 1 and number == 1:
             continue
@@ -108,12 +108,13 @@ def _mura(base: Path, part: str) -> Source:
         if not listing.is_file():
             raise UserError(f"{listing}: no such file; MURA's labels are read from its csv lists")
     labels = {}
-    for number, fields in enumerate(csv.reader(_lines(studies)), 1):
+    for number, line in _lines(studies):
+        (fields,) = csv.reader([line])
         if len(fields) != 2 or fields[1] not in ("0", "1"):
             raise UserError(f"{studies} line {number}: {','.join(fields)!r} is not 'study folder,0|1'")
         labels[fields[0].rstrip("/")] = int(fields[1])
     files = []
-    for number, path in enumerate(_lines(images), 1):
+    for number, path in _lines(images):
         study = path.rpartition("/")[0]
         if study not in labels:
             raise UserError(f"{images} line {number}: study {study!r} has no label in {studies.name}")
@@ -155,12 +156,13 @@ def find_magnetic_tile(root: Path) -> dict[str, Source]:
 # ---- lists -----------------------------------------------------------------------------------------------------------
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """Lines that are not blank, with their numbers in the file."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
 def _inside(folder: Path, name: str, where: str) -> str:

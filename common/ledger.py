@@ -120,7 +120,7 @@ def by_chance(claims: pd.DataFrame) -> str:
     claims : DataFrame
         As `ledger` returns it.
     """
-    from common.verdicts import LEVEL
+    from common.statistics import LEVEL
 
     tried = claims[claims["low"].notna() & (claims["verdict"] != "no data")]
     if tried.empty:

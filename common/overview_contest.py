@@ -18,9 +18,8 @@ import numpy as np
 import pandas as pd
 
 from common import matching, tables
-from common.statistics import Interval, corrected_interval, interval
+from common.statistics import Interval, corrected, interval
 
-LEVEL = 0.95
 MILD = 10  # the ratio up to which imbalance is called mild
 LEAST = 3  # replicates that a lead needs: two may agree by chance, and their interval has no width then
 WORTH = 0.002  # a gain that surely is smaller than this makes no difference in use
@@ -45,7 +44,7 @@ class Race:
     left_out : dict
         Method to why it does not race.
     test_share : float or None
-        Replicates are folds (`corrected_interval`).
+        Replicates are folds (`statistics.interval`).
     ratios : tuple of float
         Imbalance ratios of the settings, ascending; empty where imbalance has no single ratio.
     """
@@ -75,14 +74,11 @@ class Race:
     @property
     def level(self) -> float:
         """Confidence level of every gap: corrected for the number of rivals."""
-        return 1 - (1 - LEVEL) / (self.scores.shape[1] - 1)
+        return corrected(self.scores.shape[1] - 1)
 
     def gap(self, of: str, against: str) -> Interval:
         """Mean of `of` minus `against` over replicates, at the corrected level."""
-        difference = self.scores[of] - self.scores[against]
-        if self.test_share is None:
-            return interval(difference, self.level)
-        return corrected_interval(difference, self.test_share, self.level)
+        return interval(self.scores[of] - self.scores[against], self.level, self.test_share)
 
     def ahead(self, of: str, against: str) -> bool | None:
         """Whether `of` is better (True), worse (False), or neither is shown (None)."""

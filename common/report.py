@@ -7,7 +7,6 @@ them, and what all share, are in `common.site`.
 
 from __future__ import annotations
 
-import copy
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,12 +79,12 @@ def render(notebook: Path, page: Path, *, title: str, profile: str) -> Path:
         _check_self_contained(soup)
         _anchor_headings(soup, title)
         _describe_images(soup)
-        _size_images(soup)
         _box_tables(soup)
-        _check_size(soup, len(str(soup).encode()))
+        text = str(soup)
+        _check_size(soup, len(text.encode()))
     except UserError as error:
         raise UserError(f"{notebook.name}: {error}") from error
-    pages.write(page, str(soup))
+    pages.write(page, text)
     return page
 
 
@@ -159,8 +158,7 @@ def formula(latex: str, where: str = "formula", display: str = "inline") -> str:
 
 
 def _prepared(content):
-    """A copy whose cells know their number, without progress bars and, where nothing failed, without stderr."""
-    content = copy.deepcopy(content)
+    """Its cells know their number now, and are without progress bars and, where nothing failed, without stderr."""
     for number, cell in enumerate(content.cells, 1):
         cell.metadata["number"] = number
         if cell.cell_type != "code":
@@ -208,10 +206,8 @@ def _check_self_contained(soup: BeautifulSoup) -> None:
             target = element.get(attribute, "data:").strip()
             if not target.startswith(("data:", "#")):
                 raise UserError(f"{_where(element)} loads {target[:80]!r}; a page must hold everything: embed it")
-    for element in soup.find_all("style"):
-        if ABSENT.search(element.get_text()):
-            raise UserError(f"{_where(element)} has a style that loads something; a page must hold everything")
-    for element in soup.find_all(style=ABSENT):
+    styled = [element for element in soup.find_all("style") if ABSENT.search(element.get_text())]
+    for element in styled + soup.find_all(style=ABSENT):
         raise UserError(f"{_where(element)} has a style that loads something; a page must hold everything")
     for element in soup.select('meta[http-equiv="refresh" i]'):
         raise UserError(f"{_where(element)} leads to another page by itself; a page must hold everything")
@@ -252,16 +248,12 @@ def _anchor_headings(soup: BeautifulSoup, title: str) -> None:
 
 
 def _describe_images(soup: BeautifulSoup) -> None:
-    """An image without alternative text gets that of the heading above it."""
+    """An image says how wide it is by itself; without alternative text it gets that of the heading above it."""
     for image in soup.find("main").find_all("img"):
         if not image.get("alt", "").strip():
             heading = image.find_previous(["h1", "h2", "h3", "h4"])
             image["alt"] = f"Figure: {' '.join(heading.get_text().removesuffix('#').split())}"
-
-
-def _size_images(soup: BeautifulSoup) -> None:
-    """Every image says how wide it is by itself, so that the style knows how far it may shrink on a narrow screen."""
-    for image in soup.find("main").find_all("img"):
+        # So that the style knows how far the image may shrink on a narrow screen.
         image["style"] = f"--width: {image_width(image['src'])}px"
 
 

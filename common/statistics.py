@@ -26,6 +26,9 @@ from scipy import stats
 
 from common.errors import UserError
 
+#: Confidence level of every interval that is shown.
+LEVEL = 0.95
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -54,8 +57,16 @@ class Interval:
         return False if self.low > centre + margin or self.high < centre - margin else None
 
 
-def interval(values, level: float = 0.95) -> Interval:
-    """Mean of independent replicates with its confidence interval.
+def corrected(number: int) -> float:
+    """The level at which one of `number` groups or rivals decides for all (Bonferroni)."""
+    return 1 - (1 - LEVEL) / number
+
+
+def interval(values, level: float = LEVEL, test_share: float | None = None) -> Interval:
+    """Mean of replicates with its confidence interval, by Student's t on n - 1 degrees of freedom.
+
+    Folds drawn from one data set share training images and are not independent: with `test_share` the variance of their
+    mean is taken as ``(1 / n + n_test / n_train) * s**2``, after Nadeau and Bengio.
 
     Parameters
     ----------
@@ -63,6 +74,9 @@ def interval(values, level: float = 0.95) -> Interval:
         One value per replicate; NaN is left out.
     level : float
         Confidence level between 0 and 1.
+    test_share : float, optional
+        Share of all images that a fold tests on: 0.2 for five folds (n_test / n_train = 0.25), 0.5 for 5 x 2 folds.
+        None: replicates are independent.
 
     Returns
     -------
@@ -71,41 +85,20 @@ def interval(values, level: float = 0.95) -> Interval:
     Raises
     ------
     UserError
-        If `values` is not one-dimensional or holds an infinite value, or `level` is not between 0 and 1.
-    """
-    return _student(_clean(values), level)
-
-
-def corrected_interval(differences, test_share: float, level: float = 0.95) -> Interval:
-    """Mean difference over folds that share training images, with Nadeau and Bengio's variance.
-
-    Folds drawn from one data set are not independent, so the variance of their mean is taken as
-    ``(1 / n + n_test / n_train) * s**2``, with Student's t on n - 1 degrees of freedom.
-
-    Parameters
-    ----------
-    differences : array_like, shape (n,)
-        One paired difference per fold; NaN is left out.
-    test_share : float
-        Share of all images that a fold tests on: 0.2 for five folds (n_test / n_train = 0.25), 0.5 for 5 x 2 folds.
-
-    Raises
-    ------
-    UserError
-        If `test_share` is not between 0 and 1, or as in `interval`.
+        If `values` is not one-dimensional or holds an infinite value, or `level` or `test_share` is not between 0
+        and 1.
 
     References
     ----------
     C. Nadeau and Y. Bengio, Inference for the generalization error, Machine Learning 52, 2003, section 4.
     """
-    if not 0 < test_share < 1:
+    if test_share is not None and not 0 < test_share < 1:
         raise UserError(f"test_share is {test_share}; expected a share between 0 and 1, such as 0.2 for five folds")
-    return _student(_clean(differences), level, extra=test_share / (1 - test_share))
+    extra = 0.0 if test_share is None else test_share / (1 - test_share)
+    return _student(_clean(values), level, extra)
 
 
-def summarise(
-    frame: pd.DataFrame, by, value: str = "value", level: float = 0.95, test_share: float | str | None = None
-) -> pd.DataFrame:
+def summarise(frame: pd.DataFrame, by, value: str = "value", test_share: float | str | None = None) -> pd.DataFrame:
     """Mean and interval of every group: what tables and plots show.
 
     Parameters
@@ -116,22 +109,20 @@ def summarise(
         Columns that make a group; missing entries are a group of their own.
     value : str
         Column to summarise.
-    level : float
-        Confidence level between 0 and 1.
     test_share : float, str or None
-        Replicates share images: as in `corrected_interval`, or the column that holds the share, of which the largest of
+        Replicates share images: as in `interval`, or the column that holds the share, of which the largest of
         a group counts. None: replicates are independent.
 
     Returns
     -------
     DataFrame
         One row per group, sorted: the columns `by`, then `mean`, `low`, `high`, `n`. A group gets exactly the numbers
-        that `interval` or `corrected_interval` gives its values.
+        that `interval` gives its values.
 
     Raises
     ------
     UserError
-        If a column does not exist, or as in `interval` and `corrected_interval`.
+        If a column does not exist, or as in `interval`.
     """
     by = [by] if isinstance(by, str) else list(by)
     used = [*by, value, *([test_share] if isinstance(test_share, str) else [])]
@@ -141,7 +132,7 @@ def summarise(
     rows = []
     for key, group in frame.groupby(by, dropna=False, observed=True):
         share = group[test_share].max() if isinstance(test_share, str) else test_share
-        found = interval(group[value], level) if share is None else corrected_interval(group[value], share, level)
+        found = interval(group[value], test_share=share)
         rows.append((*key, found.estimate, found.low, found.high, found.n))
     found = pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "n"])
     return found.astype({column: frame[column].dtype for column in by})
@@ -156,7 +147,7 @@ def _clean(values: Sequence[float]) -> np.ndarray:
     return values[~np.isnan(values)]
 
 
-def _student(values: np.ndarray, level: float, extra: float = 0.0) -> Interval:
+def _student(values: np.ndarray, level: float, extra: float) -> Interval:
     """Student's interval, with the variance of the mean taken as ``(1 / n + extra) * s**2``."""
     if not 0 < level < 1:
         raise UserError(f"level is {level}; expected a confidence level between 0 and 1, such as 0.95")

@@ -8,9 +8,8 @@ from enum import StrEnum
 import numpy as np
 
 from common.claim_file import ORDERS, Claim
-from common.statistics import Interval, corrected_interval, interval
+from common.statistics import LEVEL, Interval, corrected, interval
 
-LEVEL = 0.95
 SAME = 1e-9  # an interval narrower than this is that of one number, up to rounding
 ALIKE = 6  # equal replicates that are no chance: six throws of a fair coin are alike in 1 of 32 trials, five in 1 of 16
 
@@ -44,7 +43,7 @@ def decide(
         Groups that were to be judged, but of which nothing can be said.
     """
     shown = readings[0]
-    found = {name: _interval(claim, effects, LEVEL) for name, effects in shown.items()}
+    found = {name: interval(effects, LEVEL, claim.test_share) for name, effects in shown.items()}
     holds, surely, verdict = _judged(claim, readings, dict.fromkeys([*shown, *undecidable]), undecidable)
     # The group on which the verdict hangs: first by what its intervals say, then by its estimate. The stricter level
     # counts only where it decides, for the one group that supports `some` or refutes `every`.
@@ -57,7 +56,7 @@ def decide(
     if len(found) > 1:
         notes.append(f"{'most' if claim.some else 'least'} favourable of {len(found)}: {name}")
         if verdict is (Verdict.SUPPORTED if claim.some else Verdict.NOT_SUPPORTED) and found[name].n > 1:
-            strict = _interval(claim, shown[name], _corrected(len(holds)))
+            strict = interval(shown[name], corrected(len(holds)), claim.test_share)
             notes.append(f"corrected for {len(holds)} groups, its interval is [{strict.low:.3g}, {strict.high:.3g}]")
     if verdict is Verdict.UNDECIDED:
         alone = _judged(claim, readings[:1], shown)[-1]
@@ -86,7 +85,7 @@ def _judged(claim: Claim, readings: Sequence[Mapping], names: Collection[str], u
             for name in names
         }
 
-    holds, surely = answers(LEVEL), answers(_corrected(len(names)))
+    holds, surely = answers(LEVEL), answers(corrected(len(names)))
     if claim.some:
         supported, refuted = any(h is True for h in surely.values()), all(h is False for h in holds.values())
     else:
@@ -94,22 +93,11 @@ def _judged(claim: Claim, readings: Sequence[Mapping], names: Collection[str], u
     return holds, surely, Verdict.SUPPORTED if supported else Verdict.NOT_SUPPORTED if refuted else Verdict.UNDECIDED
 
 
-def _corrected(groups: int) -> float:
-    """The level at which one of several groups decides for all (Bonferroni)."""
-    return 1 - (1 - LEVEL) / groups
-
-
-def _interval(claim: Claim, effects: np.ndarray, level: float) -> Interval:
-    if claim.test_share is None:
-        return interval(effects, level)
-    return corrected_interval(effects, claim.test_share, level)
-
-
 def _holds(claim: Claim, effects: Sequence[np.ndarray | None], level: float) -> bool | None:
     """Whether what all readings span together is where the claim says; None if that does not decide."""
     if any(one is None for one in effects):  # a group that is not whole in one of them
         return None
-    spans = [_interval(claim, one, level) for one in effects]
+    spans = [interval(one, level, claim.test_share) for one in effects]
     if any(_still(claim, one) for one in spans):
         return None
     lows, highs = ([getattr(one, end) for one in spans] for end in ("low", "high"))

@@ -6,12 +6,12 @@ import pytest
 from scipy import stats
 
 from common.errors import UserError
-from common.statistics import Interval, corrected_interval, interval, summarise
+from common.statistics import Interval, interval, summarise
 
 
-def coverage(samples: np.ndarray, truth: float, level: float = 0.95, function=interval, **options) -> float:
+def coverage(samples: np.ndarray, truth: float, level: float = 0.95, **options) -> float:
     """Share of the samples, shape (samples, n), whose interval covers the truth."""
-    found = [function(sample, level=level, **options) for sample in samples]
+    found = [interval(sample, level=level, **options) for sample in samples]
     return float(np.mean([one.low <= truth <= one.high for one in found]))
 
 
@@ -51,7 +51,7 @@ def test_missing_values_are_left_out_and_too_few_have_no_bounds():
         (lambda: interval([1.0, np.inf]), "infinite"),
         (lambda: interval([[1.0, 2.0]]), "shape"),
         (lambda: interval([1.0, 2.0], level=95), "0.95"),
-        (lambda: corrected_interval([1, 2], 1.0), "test_share"),
+        (lambda: interval([1, 2], test_share=1.0), "test_share"),
         (lambda: summarise(pd.DataFrame({"value": [1.0]}), "method"), "'method'"),
         (lambda: summarise(pd.DataFrame({"value": [1.0]}), "value", test_share="share"), "'share'"),
         (lambda: summarise(pd.DataFrame({"g": ["a"], "value": [1.0]}), "g", test_share=2), "test_share"),
@@ -62,10 +62,10 @@ def test_bad_input_is_a_user_error(call, message):
         call()
 
 
-def test_corrected_interval_by_hand():
+def test_interval_of_folds_by_hand():
     values = np.array([0.01, 0.03, 0.02, 0.04, 0.05])
     half = stats.t.ppf(0.975, 4) * np.sqrt((1 / 5 + 0.25) * values.var(ddof=1))
-    found = corrected_interval(values, 0.2)
+    found = interval(values, test_share=0.2)
     assert (found.low, found.high) == pytest.approx((0.03 - half, 0.03 + half))
 
 
@@ -116,7 +116,7 @@ def test_summarise_of_replicates_that_share_images():
     values = frame["value"].to_numpy()
     for share, (one, other) in {0.5: (0.5, 0.5), "share": (0.5, 0.2)}.items():
         found = summarise(frame, "set", test_share=share)
-        expected = corrected_interval(values[:3], one), corrected_interval(values[3:], other)
+        expected = interval(values[:3], test_share=one), interval(values[3:], test_share=other)
         assert list(found["low"]) == [i.low for i in expected] and list(found["high"]) == [i.high for i in expected]
 
 
@@ -132,16 +132,16 @@ def test_students_interval_covers_skewed_scores_often_enough_at_20():
     assert coverage(values, 0.99) > 0.915  # 0.92; a bias-corrected bootstrap covers 0.91
 
 
-def test_corrected_interval_covers_overlapping_folds_where_the_naive_one_does_not():
+def test_interval_of_folds_covers_overlapping_folds_where_the_naive_one_does_not():
     # 10 random splits of 100 images, 20 of them for the test; a split's difference is the mean over its test images.
     rng = np.random.default_rng(0)
     images = rng.normal(0.05, 1, (1500, 1, 100)).repeat(10, axis=1)
     folds = rng.permuted(images, axis=2)[:, :, :20].mean(axis=2)
 
-    assert coverage(folds, 0.05, function=corrected_interval, test_share=0.2) >= 0.93 and coverage(folds, 0.05) < 0.85
+    assert coverage(folds, 0.05, test_share=0.2) >= 0.93 and coverage(folds, 0.05) < 0.85
 
 
 def test_of_several_shares_in_a_group_the_largest_counts():
     frame = pd.DataFrame({"set": list("aaa"), "value": [1.0, 2.0, 4.0], "share": [0.2, 0.5, 0.2]})
-    found, expected = summarise(frame, "set", test_share="share"), corrected_interval([1.0, 2.0, 4.0], 0.5)
+    found, expected = summarise(frame, "set", test_share="share"), interval([1.0, 2.0, 4.0], test_share=0.5)
     assert (found["low"].item(), found["high"].item()) == (expected.low, expected.high)

@@ -105,14 +105,8 @@ def seeds(cell: Cell) -> dict[str, int]:
     `count_scale` keeps a part of the larger one's images.
     """
     setting = (cell.imbalance, cell.replicate)
-    return {
-        "seed_subset": seed("subset", *setting),
-        "seed_resampling": seed("resampling", *setting),
-        "seed_init": seed("init", *setting),
-        "seed_order": seed("order", *setting),
-        "seed_dropout": seed("dropout", *setting),
-        "seed_stability": seed("stability", *setting),
-    }
+    streams = ("subset", "resampling", "init", "order", "dropout", "stability")
+    return {f"seed_{name}": seed(name, *setting) for name in streams}
 
 
 def class_counts(cell: Cell, labels: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import pandas as pd
 from common import tables
 from common.matching import complete_block
 from common.names import named
-from common.statistics import corrected_interval
+from common.statistics import interval
 from common.studies import mobilenet_features as study
 from common.studies.mobilenet_features_deviations import DATASETS, RATIOS
 from common.studies.mobilenet_features_resampling import METHODS
@@ -54,7 +54,7 @@ def summarise(frame: pd.DataFrame, by: Iterable[str]) -> pd.DataFrame:
     by, rows = list(by), []
     for key, part in frame.groupby(by, sort=False):
         share = (part["n_test"] / (part["n_test"] + part["n_train"])).max()
-        found = corrected_interval(part.groupby("replicate")["value"].mean(), share)
+        found = interval(part.groupby("replicate")["value"].mean(), test_share=share)
         rows.append((*key, found.estimate, found.low, found.high, found.n))
     return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "n"])
 

@@ -152,15 +152,9 @@ def seeds(cell: Cell, member: int = 0) -> dict[str, int]:
     """
     place = (cell.replicate, cell.imbalance, cell.rho, cell.few)
     run = (*place, member) if member else place
-    return {
-        "seed_split": seed("split", cell.replicate),
-        "seed_subset": seed("subset", cell.replicate),
-        "seed_resampling": seed("resampling", *run),
-        "seed_init": seed("init", *run),
-        "seed_order": seed("order", *run),
-        "seed_dropout": seed("dropout", *run),
-        "seed_augmentation": seed("augmentation", *run),
-    }
+    images = {f"seed_{name}": seed(name, cell.replicate) for name in ("split", "subset")}
+    streams = ("resampling", "init", "order", "dropout", "augmentation")
+    return images | {f"seed_{name}": seed(name, *run) for name in streams}
 
 
 @cache

@@ -15,7 +15,7 @@ SETTING = (
 
 
 def with_share(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with `test_share`, what a replicate tests on of one pool (`statistics.corrected_interval`)."""
+    """The rows with `test_share`, what a replicate tests on of one pool (`statistics.interval`)."""
     return rows.assign(test_share=1 / rows["folds"])
 
 

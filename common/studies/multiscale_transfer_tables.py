@@ -11,7 +11,7 @@ import pandas as pd
 from common import claims, tables
 from common.claim_file import Claim
 from common.names import named
-from common.statistics import corrected_interval
+from common.statistics import interval
 from common.studies import multiscale_transfer as study
 from common.studies.multiscale_transfer_figures import READINGS, distinct, metric_rows
 
@@ -133,7 +133,7 @@ def wide(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     mixed = len(set(_replicates(rows))) > 1
 
     def cell(part: pd.DataFrame) -> str:
-        found = corrected_interval(part["value"], part["test_share"].max())
+        found = interval(part["value"], test_share=part["test_share"].max())
         return tables.effect(found.estimate, found.low, found.high) + f" ({found.n})" * mixed
 
     return _by_training_set(rows, cell)

@@ -217,15 +217,9 @@ def seeds(cell: Cell) -> dict[str, int]:
     profile = (cell.imbalance, cell.mu, cell.replicate)
     setting = (*profile, cell.rho)
     run = (*setting, cell.repeat) if cell.repeat else setting
-    return {
-        "seed_minority": seed("minority", *profile),
-        "seed_subset": seed("subset", *profile),
-        "seed_resampling": seed("resampling", *setting, cell.sampler),
-        "seed_init": seed("init", *run),
-        "seed_order": seed("order", *run),
-        "seed_dropout": seed("dropout", *run),
-        "seed_augmentation": seed("augmentation", *run),
-    }
+    images = {f"seed_{name}": seed(name, *profile) for name in ("minority", "subset")}
+    images["seed_resampling"] = seed("resampling", *setting, cell.sampler)
+    return images | {f"seed_{name}": seed(name, *run) for name in ("init", "order", "dropout", "augmentation")}
 
 
 def largest_count(cell: Cell, available: np.ndarray) -> int:
