@@ -167,25 +167,30 @@ def in_memory(task: Task, device: str, k: int, seconds: float, precision: str = 
 
 
 def fit_many(task: Task, device: str, k: int, seconds: float, engine: str = "auto", precision: str = "bf16") -> float:
-    """`training.fit_many` with k members; from its own clock, without the first call."""
+    """`training.fit_many` with k members; from its own clock, without the first call and what each call begins with."""
     from common import training
 
     images, labels = task.images()
     data = training.Resident(images, labels, device)
     members = [training.Member(np.arange(len(labels)), seed, seed, 0.001) for seed in range(k)]
 
-    def per_second(iterations: int) -> float:
+    def spent(iterations: int) -> float:
         fitted = training.fit_many(
             task.build, data, members, task.schedule(iterations), engine=engine, precision=precision
         )
-        return iterations * k / sum(one.seconds for one in fitted)
+        return sum(one.seconds for one in fitted)
 
-    warm = per_second(2)
-    return per_second(max(3, round(warm / k * seconds)))
+    spent(2)
+    beginning, iterations = spent(2), 4
+    while (took := spent(iterations) - beginning) < seconds:
+        iterations *= 3
+    return (iterations - 2) * k / took
 
 
 def keras_fit(task: Task, device: str, k: int, seconds: float) -> float:
     """The same layers in Keras, trained by `fit` on arrays in memory."""
+    if device == "cuda":
+        os.environ.setdefault("KERAS_BACKEND", "torch")  # the TensorFlow of requirements.txt is that for CPUs
     import keras
     from keras import layers
 

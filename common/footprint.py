@@ -58,9 +58,10 @@ def asked() -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory of the device that nobody uses."""
+    """Memory of the device that nobody uses, or that torch has set apart and not in use."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        apart = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + apart
     return memory.free()
 
 

@@ -28,6 +28,7 @@ def keras(device: str = "cpu"):
     if "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND"):
         tensorflow = device == "cpu" and importlib.util.find_spec("tensorflow") is not None
         os.environ["KERAS_BACKEND"] = "tensorflow" if tensorflow else "torch"
+    os.environ.setdefault("KERAS_TORCH_DEVICE", device)  # Keras would take any GPU that there is
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # torch loads Triton with its first optimiser, and the process ends if TensorFlow's LLVM was there before Triton's.
     importlib.import_module("torch._dynamo")

@@ -51,18 +51,25 @@ def direction(schedule: Schedule, slope: torch.Tensor, memory: dict) -> torch.Te
     Keras 3, with rho = .9 and no momentum.
     """
     if schedule.optimiser == "sgd":
-        velocity = memory.setdefault("velocity", torch.zeros_like(slope))
+        velocity = _kept(memory, "velocity", slope)
         return velocity.mul_(schedule.momentum).add_(slope)
-    square = memory.setdefault("square", torch.zeros_like(slope))
+    square = _kept(memory, "square", slope)
     if schedule.optimiser == "rmsprop":
         square.mul_(RMSPROP["rho"]).addcmul_(slope, slope, value=1 - RMSPROP["rho"])
         return slope / (square + RMSPROP["eps"]).sqrt_()
     first, second = ADAM["betas"]
-    mean = memory.setdefault("mean", torch.zeros_like(slope))
+    mean = _kept(memory, "mean", slope)
     step = memory["step"] = memory.get("step", 0) + 1
     mean.lerp_(slope, 1 - first)
     square.mul_(second).addcmul_(slope, slope, value=1 - second)
     return mean / (1 - first**step) / (square / (1 - second**step)).sqrt_().add_(ADAM["eps"])
+
+
+def _kept(memory: dict, name: str, like: torch.Tensor) -> torch.Tensor:
+    """A tensor of the memory, zeros at first."""
+    if name not in memory:
+        memory[name] = torch.zeros_like(like)
+    return memory[name]
 
 
 class ByRule(torch.optim.Optimizer):

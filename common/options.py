@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common import paths
@@ -22,7 +22,7 @@ class Options:
     store: str = ""
     device: str = "cpu"
     weights: str = ""
-    time_budget: str = ""
+    time_budget: str = field(default="", compare=False)  # jobs of one run differ in it, and share what is loaded
     workers: int = 0
     offline: bool = False
     refresh: bool = False

@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
+from functools import cache
 
 import numpy as np
 import torch
+
+_HELD: list[Callable] = []
+
+
+def held(function: Callable) -> Callable:
+    """`functools.cache` for a function that gives `Resident` data, until `release`."""
+    _HELD.append(cache(function))
+    return _HELD[-1]
+
+
+def release() -> None:
+    """Forget what `held` functions gave: a GPU has no room for the data of every job of a long run."""
+    for function in _HELD:
+        function.cache_clear()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 class Resident:
@@ -33,6 +51,12 @@ class Resident:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def labelled(self, labels) -> Resident:
+        """The same inputs, in the same memory, with other labels."""
+        other = copy(self)
+        other.labels = torch.as_tensor(np.array(labels), dtype=torch.int64, device=self.device)
+        return other
 
     def gather(self, positions: torch.Tensor, cut: Callable | None = None) -> torch.Tensor:
         """Inputs at `positions`, as float32 that a network takes; `cut` takes a part of each image first."""

@@ -30,6 +30,11 @@ def here(planned: list[jobs.Job], deadline: float) -> list[Outcome]:
             traceback.print_exc()
             found.append(Outcome(job, FAILED, time.monotonic() - started))
             continue
+        finally:
+            if options.get("device") == "cuda":
+                from common import resident
+
+                resident.release()
         print(f"{job}: {summary}")
         found.append(outcomes.of(job, summary.left, time.monotonic() - started))
     return found

@@ -16,7 +16,6 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from common import dropout
 from common.checkpoints import Checkpoint
-from common.errors import UserError
 from common.footprint import group_size
 from common.members import Fitted, Member, Settings, batch_loss, initialise
 from common.optimisers import direction
@@ -33,7 +32,7 @@ def fit_groups(build, data: Resident, members: dict[int, Member], settings: Sett
 
     Raises
     ------
-    UserError
+    torch.OutOfMemoryError
         If not even one network fits into the device's memory.
     """
     if not size:
@@ -48,11 +47,9 @@ def fit_groups(build, data: Resident, members: dict[int, Member], settings: Sett
             ended = fit_stacked(build, data, [members[k] for k in part], settings, part, checkpoint)
             fitted |= dict(zip(part, ended, strict=True))
             rest = rest[len(part) :]
-        except torch.OutOfMemoryError as error:
+        except torch.OutOfMemoryError:
             if len(part) == 1:
-                raise UserError(
-                    f"out of memory on {data.device} with one network; use a smaller batch_size or width"
-                ) from error
+                raise
             # The smaller group begins at the beginning, and so does what is seen of it.
             settings.resume_observing(before, part)
             checkpoint.clear()
@@ -158,8 +155,10 @@ def fit_stacked(
             inputs = data.gather(batch.reshape(-1), cut).unflatten(0, batch.shape)
             gradients, losses = gradient(free, frozen, buffers, inputs, data.labels[batch], weights, focal)
             with torch.no_grad():
+                of_weights = rates * decay[t]
+                of_biases = of_weights * schedule.bias_rate
                 for name, value in free.items():
-                    rate = rates * decay[t] * (schedule.bias_rate if name.endswith("bias") else 1.0)
+                    rate = of_biases if name.endswith("bias") else of_weights
                     slope = gradients[name].add(value, alpha=schedule.weight_decay)
                     step = direction(schedule, slope, memory[name])
                     value.sub_(step * rate.view(-1, *[1] * (value.dim() - 1)))

@@ -19,13 +19,16 @@ from torch import nn
 from common.augmentation import Augmentation, centred
 from common.errors import UserError
 from common.looping import fit_alone
-from common.members import Fitted, Member, Settings, batch_loss, initialise  # noqa: F401 - used from here
+from common.members import Fitted, Member, Settings, batch_loss  # noqa: F401 - some are used from here
 from common.resident import Resident
-from common.schedules import POLICIES, Feed, Order, Schedule, loss_points  # noqa: F401 - some are used from here
+from common.schedules import POLICIES, Order, Schedule, loss_points  # noqa: F401 - some are used from here
 from common.stacking import fit_groups
 
 PRECISIONS = ("fp32", "bf16")
 ENGINES = ("loop", "stacked")
+
+# What says fp32 is fp32 on a GPU, too; torch's convolutions would round their inputs to ten bits there (TF32).
+torch.backends.cudnn.allow_tf32 = False
 
 
 def fit_many(
@@ -111,10 +114,15 @@ def fit_many(
         settings = replace(settings, ends=tuple(end_of([k]) for k in range(len(members))))
     fitted = {k: earlier for k in range(len(members)) if (earlier := settings.held(k)) is not None}
     rest = {k: member for k, member in enumerate(members) if k not in fitted}
-    if engine == "loop":
-        fitted |= {k: fit_alone(build, data, member, k, settings) for k, member in rest.items()}
-    elif rest:
-        fitted |= fit_groups(build, data, rest, settings, group)
+    try:
+        if engine == "loop":
+            fitted |= {k: fit_alone(build, data, member, k, settings) for k, member in rest.items()}
+        elif rest:
+            fitted |= fit_groups(build, data, rest, settings, group)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"out of memory on {data.device} with one network; use a smaller batch_size or width"
+        ) from error
     return [fitted[k] for k in range(len(members))]
 
 

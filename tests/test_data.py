@@ -733,6 +733,7 @@ def test_folder_without_classes(tmp_path):
     ("listing", "message"),
     [
         ("1\n1 0 0001.PNG 0\n", r"Labels.txt line 2: '1 0 0001.PNG 0' is not 'number 0\|1 image 0 mask\|0'"),
+        ("1\n\n1 0 0001.PNG 0\n", r"Labels.txt line 3: '1 0 0001.PNG 0'"),  # as an editor counts
         ("1\n1 0 0001.PNG 0 0\n", r"Labels.txt: no line for 0002.PNG, an image of .*Train; add its label or remove it"),
         ("1\n1 0 0009.PNG 0 0\n", r"Labels.txt line 2: .*0009.PNG is listed but not there"),
         ("1\n1 0 ../../x.PNG 0 0\n", r"Labels.txt line 2: '../../x.PNG' points outside"),

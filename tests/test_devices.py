@@ -11,8 +11,10 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from common import networks, stacking, training
+from common import networks, resident, stacking, training
 from common.augmentation import Augmentation
+from common.cells import Context
+from common.options import Options
 
 N, CLASSES = 24, 3
 
@@ -52,9 +54,8 @@ def members(**options) -> list[training.Member]:
     return [training.Member(np.arange(N), k, k, seed_dropout=k, seed_augmentation=k, **options) for k in range(3)]
 
 
-def resident(gpu, size=32, **options) -> training.Resident:
-    images = np.zeros((N, size, size, 3), np.uint8)
-    return training.Resident(images, np.arange(N) % CLASSES, gpu, **options)
+def images_on(device) -> training.Resident:
+    return training.Resident(np.zeros((N, 32, 32, 3), np.uint8), np.arange(N) % CLASSES, device)
 
 
 def built(network, **options):
@@ -83,7 +84,7 @@ def trained(gpu, engine: str, case: str):
     build, of_members, options = CASES[case]
     schedule = training.Schedule(iterations=3, batch_size=8, optimiser=options.get("schedule", "sgd"))
     options = {name: value for name, value in options.items() if name != "schedule"}
-    data = resident(gpu)
+    data = images_on(gpu)
     return (
         build,
         data,
@@ -111,3 +112,34 @@ def test_tensors_of_two_devices_are_refused(gpu):
     """Else the tests above could not fail."""
     with pytest.raises(Exception, match="device"):
         torch.stack([torch.zeros(2, device=gpu), torch.zeros(2)])
+
+
+def test_two_sets_of_labels_share_their_inputs():
+    data = images_on("cpu")
+    binary = data.labelled(np.arange(N) % 2)
+    assert binary.inputs.data_ptr() == data.inputs.data_ptr()
+    assert binary.labels.tolist() == [0, 1] * (N // 2) and data.labels.tolist() == [0, 1, 2] * (N // 3)
+
+
+def test_data_are_held_until_they_are_released():
+    loads = []
+
+    @resident.held
+    def load(device):
+        loads.append(device)
+        return images_on(device)
+
+    first = load("cpu")
+    assert load("cpu") is first and loads == ["cpu"]
+    resident.release()
+    assert load("cpu") is not first and loads == ["cpu", "cpu"]
+
+
+def test_jobs_that_differ_in_their_time_budget_share_what_is_held():
+    a, b = (Context(Options(time_budget=budget)) for budget in ("9m", "540s"))
+    assert a == b and hash(a) == hash(b) and a.options.seconds() == b.options.seconds()
+    assert Context(Options(offline=True)) != a
+
+
+def test_fp32_is_not_rounded_on_a_gpu():
+    assert torch.backends.cudnn.allow_tf32 is False and torch.backends.cuda.matmul.allow_tf32 is False

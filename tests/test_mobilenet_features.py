@@ -198,16 +198,20 @@ def test_networks_trained_together_see_their_own_images(tmp_path):
         assert [row["value"] for row in alone.rows] == pytest.approx([row["value"] for row in together[cell]])
 
 
-def test_a_lost_network_is_recorded(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("lost_weight", "arms"),
+    [("head.bias", {"image_samplers": ("none",)}), ("body.conv1.weight", {"finetuned_samplers": ("none", "smote")})],
+)
+def test_a_lost_network_is_recorded(tmp_path, monkeypatch, lost_weight, arms):
     original = images_half.training.fit_many
 
     def lost(*arguments, **options):
         fitted = original(*arguments, **options)
-        fitted[0].state["head.bias"][0] = float("nan")
+        fitted[0].state[lost_weight][0] = float("nan")
         return fitted
 
     monkeypatch.setattr(images_half.training, "fit_many", lost)
-    run = make(tmp_path, samplers=(), image_samplers=("none",), epochs=0.3)
+    run = make(tmp_path, **{"samplers": (), "image_samplers": (), "epochs": 0.3} | arms)
     run.execute()
     assert set(run.frame()["status"]) == {"diverged"} and run.frame()["value"].isna().all()
 

@@ -268,6 +268,8 @@ def test_a_network_that_does_not_fit_alone_is_an_error(data, room_for):
     room_for(0)
     with pytest.warns(RuntimeWarning), pytest.raises(UserError, match="out of memory on cpu with one network"):
         training.fit_many(all_cnn, data, [member(0), member(1)], SCHEDULE, engine="stacked", group=2)
+    with pytest.raises(UserError, match="out of memory on cpu with one network"):
+        training.fit_many(all_cnn, data, [member(0)], SCHEDULE, engine="loop")
 
 
 def test_where_not_even_two_images_fit_one_network_is_tried(data, room_for):

@@ -14,6 +14,7 @@ import torch
 from common import decoupling, plateau, posthoc, resampling, training
 from common.cells import Context, Result
 from common.centers import CategoryCenters
+from common.resident import held
 from common.studies import category_centers as study
 from common.studies import category_centers_networks as networks
 from common.studies.category_centers import Cell, seeds
@@ -33,7 +34,7 @@ def method_name(method: str, sampler: str) -> str:
     return f"O {method}" if method in BEYOND else f"O{method}"
 
 
-@cache
+@held
 def _residents(context: Context, dataset: str, size: int) -> tuple[training.Resident, training.Resident]:
     train, test = context.data(dataset, size)
     return tuple(training.Resident(part.images, part.labels, context.options.device) for part in (train, test))

@@ -105,7 +105,7 @@ class _Arm:
         self.sampling_seconds = self.head_seconds = self.busy_seconds = 0.0
         #: What arms are compared by: on a CPU the processor's time, which what else the machine does leaves alone.
         self.clock = time.process_time if device == "cpu" else time.perf_counter
-        self.updates = 0
+        self.updates, self.engine = 0, "loop"
         self.network = self._network()
         self.start = measures.Scores(self.probabilities(found.test), found.test_labels)
         held_out = self.probabilities(found.held_out)
@@ -133,7 +133,7 @@ class _Arm:
     def take(self, fitted: training.Fitted, updates: int) -> None:
         """The head after an iteration's epochs."""
         self.diverged |= fitted.diverged
-        self.state, self.updates = fitted.state, self.updates + updates
+        self.state, self.updates, self.engine = fitted.state, self.updates + updates, fitted.engine
         self.head_seconds += fitted.seconds
         self.network = self._network()
         self.course.append(self._pr_aucs(measures.Scores(self.probabilities(self.found.test), self.found.test_labels)))
@@ -301,5 +301,5 @@ class _Arm:
             "schedule": "linear",
             "selection": "last",
             "n_train": int(self.counts.sum()),
-            "engine": "loop" if self.device == "cpu" else "stacked",
+            "engine": self.engine,
         }

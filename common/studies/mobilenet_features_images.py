@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import groupby
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 
 from common import mobilenet, resampling, training
 from common.cells import Context, Result
+from common.resident import held
 from common.studies import mobilenet_features as study
 from common.studies import mobilenet_features_scoring as scoring
 from common.studies.mobilenet_features import Cell
@@ -71,9 +71,7 @@ def prepare(cell: Cell, context: Context) -> Prepared | Result:
     chance = study.seeds(cell)
     columns = scoring.columns(cell, chance, train_at, test_at)
     images, labels = train.images[train_at], train.labels[train_at]
-    vectors = None
-    if cell.sampler not in (*BY_POSITION, "weighted"):
-        vectors = vectorised(images)
+    vectors = None if cell.sampler in (*BY_POSITION, "weighted") else vectorised(images)
     try:
         resampled = resample(cell.sampler, vectors, labels, chance["seed_resampling"])
     except Failed as reason:
@@ -110,7 +108,7 @@ def schedule(iterations: int) -> training.Schedule:
     )  # fmt: skip
 
 
-@cache
+@held
 def _test_images(context: Context, dataset: str, size: int) -> training.Resident:
     _, test = context.data(dataset, size)
     return training.Resident(test.images, test.labels, context.options.device)

@@ -12,6 +12,7 @@ import numpy as np
 from common import keras_features, mobilenet_weights, resampling, svm
 from common.cells import Context, Result
 from common.studies import mobilenet_features as study
+from common.studies import mobilenet_features_images as images_half
 from common.studies import mobilenet_features_scoring as scoring
 from common.studies.mobilenet_features import Cell
 from common.studies.mobilenet_features_resampling import Failed, resample
@@ -25,6 +26,9 @@ def run(cells: list[Cell], context: Context) -> Iterator[Result]:
         columns = scoring.columns(cell, study.seeds(cell), train_at, test_at) | {"svm": svm.svc_class()[1]}
         if cell.representation == study.FINETUNED:
             x, x_test = finetuned(cell, context)
+            if not (np.isfinite(x).all() and np.isfinite(x_test).all()):
+                yield scoring.lost(cell, "diverged", columns, float("nan"))
+                continue
         else:
             x, x_test, columns["extractor"] = features(cell, context, train_at, test_at)
         started = time.perf_counter()
@@ -69,19 +73,16 @@ def features(cell: Cell, context: Context, train_at: np.ndarray, test_at: np.nda
             return {"features": extracted, "extractor": np.array(keras_features.engine(device))}
 
         kept = context.artifact("mobilenet_features", fields, make)
-        found.append(np.array(kept["features"][positions] if whole else kept["features"]))
+        found.append(kept["features"][positions] if whole else np.array(kept["features"]))
     return *found, str(kept["extractor"])
 
 
 def finetuned(cell: Cell, context: Context) -> tuple[np.ndarray, np.ndarray]:
     """The same of the network that was fine-tuned on the fold's images without resampling; kept with the store."""
-    # Imported here, because a machine without a fine-tuned network has no use for what training needs.
-    from common.studies import mobilenet_features_images
-
     base = replace(cell, representation=study.IMAGES, sampler="none")
     fingerprints = [part.fingerprint for part in context.data(cell.dataset, cell.image_size)]
     fields = {**asdict(base), "data": fingerprints, "version": study.KEPT_VERSION}
-    kept = context.artifact("mobilenet_finetuned", fields, lambda: mobilenet_features_images.features(base, context))
+    kept = context.artifact("mobilenet_finetuned", fields, lambda: images_half.features(base, context))
     return np.array(kept["train"]), np.array(kept["test"])
 
 

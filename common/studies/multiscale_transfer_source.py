@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import torch
 
 from common import metrics, training
 from common.cells import Context
+from common.resident import held
 from common.seeds import seed
 from common.studies import multiscale_transfer as study
 from common.studies import multiscale_transfer_protocol as protocol
 from common.studies.multiscale_transfer import Cell
 
 #: Seeds of a member that every stage draws anew.
+PIECE = 2_000  # images whose maps are computed in one go: 1 GB at 256 pixels
 STREAMS = ("seed_order", "seed_dropout", "seed_augmentation")
 
 
@@ -100,12 +101,17 @@ def _pretrain(
     return state | {"accuracy": np.float64(accuracy)}
 
 
-@cache
 def resident(context: Context, dataset: str, size: int, binary: bool, pretrained: str) -> training.Resident:
     """Images or, with a pretrained trunk, its maps."""
+    targets = study.pool_of(context, dataset, size).targets(binary)
+    return _inputs(context, dataset, size, pretrained).labelled(targets)
+
+
+@held
+def _inputs(context: Context, dataset: str, size: int, pretrained: str) -> training.Resident:
     pool = study.pool_of(context, dataset, size)
     inputs = maps(context, dataset, size, pretrained) if pretrained else pool.images
-    return training.Resident(inputs, pool.targets(binary), context.options.device)
+    return training.Resident(inputs, pool.labels, context.options.device)
 
 
 def maps(context: Context, dataset: str, size: int, pretrained: str) -> np.ndarray:
@@ -115,7 +121,9 @@ def maps(context: Context, dataset: str, size: int, pretrained: str) -> np.ndarr
         pool = study.pool_of(context, dataset, size)
         images = training.Resident(pool.images, pool.labels, context.options.device)
         trunk = protocol.ImageNetTrunk(study.weights_of(context, pretrained))
-        return {"maps": training.forward(trunk, images, chunk=50).cpu().numpy()}
+        # Piece by piece, because the maps of a large set leave a GPU no room to put them together.
+        pieces = np.array_split(np.arange(len(images)), -(-len(images) // PIECE))
+        return {"maps": np.concatenate([training.forward(trunk, images, one, chunk=50).cpu() for one in pieces])}
 
     fields = {
         "fingerprints": [part.fingerprint for part in context.data(dataset, size)], "size": size,

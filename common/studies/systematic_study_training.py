@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache
 from itertools import groupby
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 
 from common import imbalance, metrics, networks, posthoc, resampling, training
 from common.cells import Context, Result
+from common.resident import held
 from common.seeds import seed
 from common.studies import systematic_study as study
 from common.studies import systematic_study_protocols as protocols
@@ -25,7 +25,7 @@ _STREAMS = ("seed_order", "seed_dropout", "seed_augmentation")
 THRESHOLDED = {"none": "thresholding", "weighted": "weighted loss + thresholding"}
 
 
-@cache
+@held
 def _residents(context: Context, dataset: str, size: int, network: str, whiten: bool):
     train, test = context.data(dataset, size)
     return protocols.residents(network, train, test, whiten, context.options.device)
@@ -127,6 +127,7 @@ class _Group:
         labels = [self.images.labels[kept] for _, _, _, kept in trained]
         offsets = np.cumsum([0, *map(len, labels)])
         stacked = training.Resident(torch.cat(features), np.concatenate(labels), str(self.train.device))
+        del features  # on a GPU they would stand there twice while the heads are trained
         members = [
             training.Member(
                 np.arange(offsets[i], offsets[i + 1]),
