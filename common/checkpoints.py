@@ -35,9 +35,7 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path | None, content=()):
-        self._path = None
-        if folder is not None:
-            self._path = Path(folder) / f"{digest(content)[:24]}.pt"
+        self._path = None if folder is None else Path(folder) / f"{digest(content)[:24]}.pt"
         self._last = time.monotonic()
 
     @property

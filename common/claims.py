@@ -278,12 +278,10 @@ def _slopes(claim: Claim, values: np.ndarray, cells: pd.DataFrame) -> np.ndarray
 
 
 def _shortened(schedule: pd.DataFrame | None, full: Mapping[str, int]) -> list[str]:
-    return (
-        []
-        if schedule is None or "dataset" not in schedule
-        else [
-            f"shortened schedule: {row.iterations:g} of {full[row.dataset]:g} iterations"
-            for row in schedule.itertuples()
-            if row.iterations < full.get(row.dataset, 0)
-        ]
-    )
+    if schedule is None or "dataset" not in schedule:
+        return []
+    return [
+        f"shortened schedule: {row.iterations:g} of {full[row.dataset]:g} iterations"
+        for row in schedule.itertuples()
+        if row.iterations < full.get(row.dataset, 0)
+    ]

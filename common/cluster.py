@@ -291,7 +291,7 @@ def measure(module: str, parameters: dict, options: dict, cells: dict, expected:
     UserError
         If this worker's code, versions or data are not the client's.
     """
-    from common import pool, study
+    from common import study
 
     if trouble := _look(expected):  # this worker may have come after the others were asked
         raise UserError(f"this worker {trouble}")

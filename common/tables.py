@@ -147,52 +147,41 @@ def assembled(
 
 
 def comparison_table(
-    published: pd.DataFrame,
-    ours: pd.DataFrame,
-    on: Sequence[str] | None = None,
-    *,
-    caption: str = "The paper and this replication",
-    digits: int = 3,
-    difference: bool = True,
+    published: pd.DataFrame, ours: pd.DataFrame, on: Sequence[str], *, caption: str, difference: bool
 ) -> Html:
     """Published numbers beside ours, one row per published number.
 
     Parameters
     ----------
     published : DataFrame
-        Key columns and `value`, or `comparable` (used first: in the same unit as ours).
+        Key columns and `comparable`, the value in our unit.
     ours : DataFrame
         Key columns and mean, low, high, n.
-    on : sequence of str, optional
-        Columns that say which rows belong together. Default: all that both frames have, apart from values.
+    on : sequence of str
+        The key columns, which say what belongs together.
     difference : bool
         Also ours minus the paper's. Switch it off where levels are not comparable (a shortened schedule).
 
     Raises
     ------
     UserError
-        If a column is missing, no column is shared, or a key occurs twice in either frame.
+        If a column is missing, or a key occurs twice in either frame.
     """
-    value = "comparable" if "comparable" in published else "value"
-    require(published, [value], "published")
+    require(published, ["comparable"], "published")
     require(ours, ["mean", "low", "high", "n"], "ours")
-    values = {"value", "comparable", "mean", "low", "high", "n"}
-    on = list(on) if on else [name for name in published.columns if name in ours.columns and name not in values]
-    if not on:
-        raise UserError("published and ours share no key column; name the columns to match in `on`")
     for name, frame in {"published": published, "ours": ours}.items():
         require(frame, on, name)
         if frame.duplicated(on).any():
             first = frame.loc[frame.duplicated(on), on].iloc[0].to_dict()
             raise UserError(f"{name} has several rows for {first}; filter it, or add a column to `on`")
-    both = published[[*on, value]].merge(ours[[*on, "mean", "low", "high", "n"]], on=on, how="left")
-    columns = {name: [setting(cell) if name in SETTINGS else text(cell, digits) for cell in both[name]] for name in on}
-    columns["paper"] = [text(cell, digits) for cell in both[value]]
+    both = published[[*on, "comparable"]].merge(ours[[*on, "mean", "low", "high", "n"]], on=on, how="left")
+    columns = {name: [setting(cell) if name in SETTINGS else text(cell) for cell in both[name]] for name in on}
+    columns["paper"] = [text(cell) for cell in both["comparable"]]
     intervals = both[["mean", "low", "high"]].itertuples(index=False, name=None)
-    columns["ours [95% interval]"] = [effect(*row, digits) for row in intervals]
+    columns["ours [95% interval]"] = [effect(*row) for row in intervals]
     columns["n"] = [text(int(n)) for n in both["n"].fillna(0)]
     if difference:
-        columns["ours − paper"] = [effect(d, digits=digits, sign=True) for d in both["mean"] - both[value]]
+        columns["ours − paper"] = [effect(d, sign=True) for d in both["mean"] - both["comparable"]]
     return assembled(columns, caption, "comparison", right=[name for name in columns if name not in on])
 
 

@@ -39,18 +39,15 @@ def verdict_table(verdicts: pd.DataFrame, caption: str = "Claims and verdicts", 
     Html
     """
     require(verdicts, VERDICT_COLUMNS, "verdicts")
-    columns = {name: [] for name in ("claim", "verdict", EFFECT, "n", "holds if", "in the paper")}
-    for row in verdicts.to_dict("records"):
-        cells = (
-            text(row["statement"]),
-            judgement(row),
-            verdict_effect(row, digits),
-            text(0 if pd.isna(row["n"]) else int(row["n"])),
-            text(how_tested(row)),
-            text(row["where"]),
-        )
-        for name, cell in zip(columns, cells, strict=True):
-            columns[name].append(cell)
+    rows = verdicts.to_dict("records")
+    columns = {
+        "claim": [text(row["statement"]) for row in rows],
+        "verdict": [judgement(row) for row in rows],
+        EFFECT: [verdict_effect(row, digits) for row in rows],
+        "n": [text(0 if pd.isna(row["n"]) else int(row["n"])) for row in rows],
+        "holds if": [text(how_tested(row)) for row in rows],
+        "in the paper": [text(row["where"]) for row in rows],
+    }
     ids = [f"claim-{name}" for name in verdicts["id"]]
     return assembled(columns, caption, "verdicts", right=(EFFECT, "n"), ids=ids)
 

@@ -17,7 +17,6 @@ from common.centers import CategoryCenters
 from common.errors import UserError
 from common.published_numbers import published
 from common.studies import category_centers as paper
-from common.studies import category_centers_deviations as deviations
 from common.studies import category_centers_networks as networks
 from common.studies import category_centers_overview as overview
 from common.studies import category_centers_pretraining as pretraining
@@ -354,10 +353,6 @@ def test_bad_input_is_named_before_any_training(tmp_path, trainings, changes, me
     with pytest.raises(UserError, match=message):
         make(tmp_path, **changes).execute()
     assert not trainings
-
-
-def test_batch_sizes_are_those_of_the_protocols():
-    assert deviations.BATCH == {name: protocol.batch_size for name, protocol in networks.PROTOCOLS.items()}
 
 
 def test_deviations_follow_the_parameters():

@@ -292,14 +292,18 @@ def test_comparison_table():
         {"method": ["baseline", "oversampling"], "value": [99.0, 98.0], "comparable": [0.99, 0.98]}
     )
     ours = pd.DataFrame({"method": ["baseline"], "mean": [0.97], "low": [0.96], "high": [0.98], "n": [5]})
-    html = tables.comparison_table(published, ours)
+
+    def table(ours, difference=True):
+        return tables.comparison_table(published, ours, ["method"], caption="both", difference=difference)
+
+    html = table(ours)
     assert "0.970 [0.960,\N{NO-BREAK SPACE}0.980]" in html and "−0.020" in html
     assert ">0<" in html  # not run: n = 0
-    assert "ours − paper" not in tables.comparison_table(published, ours, difference=False)
+    assert "ours − paper" not in table(ours, difference=False)
     with pytest.raises(UserError, match=r"ours has several rows for \{'method': 'baseline'\}"):
-        tables.comparison_table(published, pd.concat([ours, ours]))
-    with pytest.raises(UserError, match="share no key column"):
-        tables.comparison_table(published, ours.rename(columns={"method": "arm"}))
+        table(pd.concat([ours, ours]))
+    with pytest.raises(UserError, match="method"):
+        table(ours.rename(columns={"method": "arm"}))
 
 
 def test_notices_and_facts_escape():

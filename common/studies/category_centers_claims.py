@@ -7,6 +7,8 @@ and returns one effect per replicate; a `count_` takes the claim alone and retur
 import numpy as np
 import pandas as pd
 
+from common.studies.category_centers_networks import recognition_parameters
+
 CLASSES = 10  # of CIFAR-10
 
 
@@ -28,9 +30,6 @@ def claim_absolute_count(claim, rows: pd.DataFrame) -> np.ndarray:
 
 def count_parameters_saved(claim) -> float:
     """Share of VGG-16's numbers that recognition by centres saves, the centres' own counted (section I)."""
-    # Imported here, because reading claims needs no torch.
-    from common.studies.category_centers_networks import recognition_parameters
-
     (method,), (size,) = claim.on["method"], claim.on["input_size"]
     numbers = recognition_parameters(CLASSES, size)
     return 1 - numbers[method] / numbers["D"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from common.imbalance import category_centers_counts
+from common.studies.category_centers_networks import PROTOCOLS
 from common.studies.category_centers_selection import pixels
 
 FULL = 40_000
 STATED = "states none"
 CLASSES = {"cifar10": 10, "cifar100": 100}
-BATCH = {"allcnn": 256, "vgg16": 50}  # as in `category_centers_networks.PROTOCOLS`, which needs torch
 
 
 def deviations(parameters) -> list[dict]:
@@ -58,7 +58,7 @@ def deviations(parameters) -> list[dict]:
     if tuple(p.imbalances) != ("A", "B", "C"):
         rows.append(("imbalances", "A, B, C", ", ".join(p.imbalances), "cost, or data of your own"))
     if p.batch_size:
-        rows.append(("batch size", "50" if vgg else "256", p.batch_size, "asked for"))
+        rows.append(("batch size", f"{PROTOCOLS[p.network].batch_size}", p.batch_size, "asked for"))
     if not vgg and p.width != 96:
         rows.append(("All-CNN", "width 96", f"width {p.width}", "cost"))
     if vgg and p.hidden != 4096:
@@ -85,7 +85,7 @@ def _passes(p) -> str:
     """How often a shortened schedule sees the images of tables I and II, and whether the rule can end it."""
     if p.dataset not in CLASSES or "own" in p.imbalances:
         return ""
-    seen = p.iterations * (p.batch_size or BATCH[p.network])
+    seen = p.iterations * (p.batch_size or PROTOCOLS[p.network].batch_size)
     printed = [category_centers_counts(kind, CLASSES[p.dataset])[0].sum() for kind in p.imbalances]
     passes = [seen / (p.count_scale * count) for count in printed]
     looks = max(seen // ((p.epoch_scale or p.count_scale) * count) for count in printed)

@@ -24,7 +24,7 @@ def rows(frame: pd.DataFrame, metric: str, methods: Iterable[str], variant: str 
     methods = list(methods)
     chosen = frame[(frame["metric"] == metric) & frame["method"].isin(methods) & (frame["status"] == "ok")]
     chosen = chosen[chosen["variant"] == variant] if variant is not None else chosen
-    return chosen.sort_values("method", key=lambda column: column.map(methods.index), kind="stable")
+    return _in_order(chosen, methods)
 
 
 def per_label(frame: pd.DataFrame, methods: Iterable[str] = METHODS) -> plots.Chart | None:

@@ -161,7 +161,7 @@ class Latents:
     loss_at, loss : ndarray
         Training loss of the backbone over its iterations.
     seconds : float
-        It took, latents included.
+        Its training took.
     """
 
     train: np.ndarray
@@ -186,13 +186,10 @@ def latents(backbone: Backbone, context: Context) -> Latents:
     images = context.data(backbone.dataset, backbone.image_size)
     content = chosen(backbone) | {"version": VERSION, "data": "-".join(part.fingerprint[:16] for part in images)}
     arrays = context.artifact("latents", content, lambda: _train(backbone, *images, context))
-    head = {name.removeprefix(HEAD): _tensor(array) for name, array in arrays.items() if name.startswith(HEAD)}
+    own = {name.removeprefix(HEAD): array for name, array in arrays.items() if name.startswith(HEAD)}
+    head = {name: torch.from_numpy(np.array(array)) for name, array in own.items()}
     rest = {name: array for name, array in arrays.items() if not name.startswith(HEAD)}
     return Latents(**(rest | {"seconds": float(rest["seconds"])}), head=head)
-
-
-def _tensor(array: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.array(array))
 
 
 def schedule(backbone: Backbone, n: int) -> training.Schedule:

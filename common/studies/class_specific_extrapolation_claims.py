@@ -36,16 +36,16 @@ def claim_more_on_overlapped(claim, rows):
     return (gain(True) - gain(False)).dropna().to_numpy()
 
 
-def saving(rows: pd.DataFrame) -> np.ndarray:
-    """Share of the uniform bias's cost that the other method does not have, by replicate."""
-    table = rows.pivot_table(index="replicate", columns="method", values="value")
-    (other,) = set(table) - {UNIFORM}
-    return (1 - table[other] / table[UNIFORM]).dropna().to_numpy()
-
-
 def claim_percent_saved(claim, rows):
     """Cost saved, in percent of that of biased extrapolation of all pairs."""
-    return 100 * saving(rows)
+    table = rows.pivot_table(index="replicate", columns="method", values="value")
+    (other,) = set(table) - {UNIFORM}
+    return 100 * (1 - table[other] / table[UNIFORM]).dropna().to_numpy()
+
+
+def by_class(values: pd.Series) -> pd.DataFrame:
+    """Values by pair name ``Major-Minor`` as a matrix, major classes down."""
+    return values.set_axis(values.index.str.split("-", expand=True)).unstack()
 
 
 def closest_pairs(distances: pd.Series) -> list[str]:
@@ -58,8 +58,7 @@ def closest_pairs(distances: pd.Series) -> list[str]:
     """
     from scipy.optimize import linear_sum_assignment
 
-    names = pd.MultiIndex.from_tuples([tuple(name.split("-")) for name in distances.index])
-    matrix = pd.Series(distances.to_numpy(), names).unstack()
+    matrix = by_class(distances)
     majors, minors = linear_sum_assignment(matrix.to_numpy())
     return [f"{matrix.index[a]}-{matrix.columns[b]}" for a, b in zip(majors, minors, strict=True)]
 

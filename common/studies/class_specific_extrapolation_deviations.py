@@ -71,7 +71,7 @@ def parameters_of(frame) -> Parameters | None:
         return None
     first = frame.iloc[0]
     values = {
-        name: _plain(first[name], field.default)
+        name: type(field.default)(first[name])
         for name, field in Parameters.__dataclass_fields__.items()
         if name in Cell.__dataclass_fields__ and name != "ablation"
     }
@@ -82,7 +82,3 @@ def parameters_of(frame) -> Parameters | None:
         | {"samplers": tuple(arm for arm in METHODS if arm in set(frame["sampler"])), "ablation": tuple(sizes)},
         replicates=frame["replicate"].nunique(),
     )
-
-
-def _plain(value, like):
-    return type(like)(value)

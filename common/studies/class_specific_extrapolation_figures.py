@@ -104,12 +104,14 @@ def _draw_curves(axes, curves: pd.DataFrame, methods: list[str], enlarged: bool)
         axes.set_ylim(0.45, 1.01)
 
 
-def gains(frame: pd.DataFrame, metric: str = "pr_auc", methods: Iterable[str] = NAMES[1:]) -> plots.Chart | None:
+def gains(frame: pd.DataFrame) -> plots.Chart | None:
     """PR-AUC of every arm minus that without extrapolation, by pair, paired over replicates; None without data."""
-    methods, pairs = _known(frame, methods), pairs_of(frame) if len(frame) else []
+    methods, pairs = _known(frame, NAMES[1:]), pairs_of(frame) if len(frame) else []
     if not methods or not pairs or NAMES[0] not in set(frame["method"]):
         return None
-    table = frame[frame["metric"] == metric].pivot_table(index="replicate", columns=["pair", "method"], values="value")
+    table = frame[frame["metric"] == "pr_auc"].pivot_table(
+        index="replicate", columns=["pair", "method"], values="value"
+    )
     with matplotlib.rc_context(RC):
         figure = plots.Chart(figsize=(1.7 * len(pairs) + 2, 3.8))
         axes = figure.subplots()

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from common import plots
 from common.look import RC
-from common.studies.class_specific_extrapolation_claims import closest_pairs, paper_pairs
+from common.studies.class_specific_extrapolation_claims import by_class, closest_pairs, paper_pairs
 
 PICTURE = "picture "
 #: Points of a picture: colour, marker, the class that they are of, and the other one.
@@ -29,9 +29,7 @@ def closeness(frame: pd.DataFrame) -> pd.DataFrame:
     if part.empty:
         return pd.DataFrame()
     means = part.groupby(["metric", "pair"])["value"].mean()
-    names = means["centre_distance"].index.str.split("-", expand=True)
-    distance = pd.Series(means["centre_distance"].to_numpy(), names).unstack()
-    share = pd.Series(means["nearest_share"].to_numpy(), names).unstack()
+    distance, share = by_class(means["centre_distance"]), by_class(means["nearest_share"])
     assigned = {pair.split("-")[1]: pair.split("-")[0] for pair in closest_pairs(means["centre_distance"])}
     rows = [
         {
@@ -55,10 +53,9 @@ def closeness_map(frame: pd.DataFrame) -> plots.Chart | None:
         return None
     means = part.groupby("pair")["value"].mean()
     found, printed = set(closest_pairs(means)), set(paper_pairs())
-    names = means.index.str.split("-", expand=True)
-    matrix = pd.Series(means.to_numpy(), names).unstack()
+    matrix = by_class(means)
     marked = [f"{d:.1f}{' ●' * (pair in found)}{' ◻' * (pair in printed)}" for pair, d in means.items()]
-    texts = pd.Series(marked, names).unstack()
+    texts = by_class(pd.Series(marked, means.index))
     with matplotlib.rc_context({**RC, "axes.grid": False}):
         figure = plots.Chart(figsize=(6.2, 4.2))
         axes = figure.subplots()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from common.names import NAMES
+from common.names import named
 from common.statistics import interval
 from common.studies import class_specific_extrapolation as study
 from common.studies import class_specific_extrapolation_figures as show
@@ -63,7 +63,7 @@ def contest(frame: pd.DataFrame) -> pd.DataFrame:
     main = main_rows(frame)
     rows = main[main["metric"].isin(MEASURES) & main["method"].isin([*METHODS.values(), ADJUSTED])]
     rows = rows[rows["pair"] != ""]
-    where = [", ".join([name, *_departures(rows)]) for name in rows["dataset"].replace(NAMES)]
+    where = [", ".join([name, *_departures(rows)]) for name in rows["dataset"].map(named)]
     return rows.assign(situation=SITUATION, where=where, setting=rows["pair"], rho=float("nan"))
 
 
@@ -77,7 +77,7 @@ def drawn(frame: pd.DataFrame) -> str:
     """On what the figure rests: data, departures of the network and replicates."""
     main = main_rows(frame)
     n = main["replicate"].nunique()
-    what = ", ".join([*(NAMES.get(name, name) for name in main["dataset"].unique()), *_departures(main)])
+    what = ", ".join([*(named(name) for name in main["dataset"].unique()), *_departures(main)])
     return f"{what}; {n} replicate{'s' * (n != 1)}" + ("." if n > 1 else ", so no intervals.")
 
 

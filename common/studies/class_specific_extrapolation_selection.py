@@ -55,7 +55,7 @@ def main_rows(frame: pd.DataFrame, ablation: bool = False, starts: str = "all") 
     kind = ["iterations", "hidden", "dropout", "precision"]
     replicates = frame.groupby(kind)["replicate"].nunique()
     chosen = max(replicates[replicates >= min(2, replicates.max())].index)
-    return frame[(frame[kind] == list(chosen)).all(axis=1)]
+    return frame[at_defaults(frame, dict(zip(kind, chosen, strict=True)))]
 
 
 def summary(frame: pd.DataFrame) -> str:

@@ -48,7 +48,7 @@ class Arm:
     ensemble: bool = False
 
 
-#: By name, which is also the method's name in results. The first six are the 'commonly used methods'.
+#: By name, which is also the method's name in results. The five after the baseline are the 'commonly used methods'.
 ARMS = {
     "baseline": Arm(),
     "oversampling": Arm("balanced", "balanced"),
@@ -123,7 +123,7 @@ TRUNK_LAYERS = ((3, 2), *((3, stride) for _, stride in BLOCKS[: LAYERS.index(LAY
 
 
 def last_maps(network: torch.nn.Module) -> torch.nn.Module:
-    """The layer whose maps are averaged."""
+    """The layer whose maps are pooled."""
     return network.branches if isinstance(network, MultiScaleCNN) else network.body.layer4
 
 

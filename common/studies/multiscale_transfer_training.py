@@ -15,6 +15,7 @@ from common.seeds import seed
 from common.studies import multiscale_transfer as study
 from common.studies import multiscale_transfer_protocol as protocol
 from common.studies.multiscale_transfer import Cell, seeds
+from common.studies.multiscale_transfer_explaining import explain
 from common.studies.multiscale_transfer_source import STREAMS, resident, start
 
 #: Where all arms start from ImageNet, an arm that keeps one distribution is also the one-stage transfer.
@@ -132,8 +133,6 @@ class _Group:
         rows = _score_rows(scores, labels)
         curves = [_loss_curve(first[0], second[0])]
         if cell.explain and self.pool.masks is not None and not cell.plan.ensemble:
-            from common.studies.multiscale_transfer_explaining import explain
-
             found = explain(networks[0], self.data, test, scores, self.pool, cell.pictures)
             rows, curves = rows + found[0], curves + found[1]
         rows = [

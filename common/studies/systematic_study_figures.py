@@ -176,8 +176,7 @@ def convergence(curves: pd.DataFrame) -> plots.Chart | None:
 
 def table_4(published: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """Table 4: AUC in percent by method and imbalance, the paper's on ImageNet beside ours, run by run."""
-    printed = published[published["table"].astype(str) == "4"]
-    printed = printed.assign(source="paper, imagenet", value=printed["value"].astype(float))
+    printed = published[published["table"] == "4"].assign(source="paper, imagenet")
     ours = frame[(frame["metric"] == "auc") & (frame["network"] == "resnet10") & (frame["imbalance"] == "step")]
     ours = ours[ours["method"].isin(["baseline", "oversampling", "undersampling"])]
     ours = ours.assign(source="ours, " + ours["dataset"].astype(str), value=100 * ours["value"].astype(float))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from common.coverage import covering
+from common.matching import at_defaults
 from common.names import NAMES
 from common.statistics import interval
 from common.studies import systematic_study as study
@@ -54,7 +55,7 @@ def _measured(frame: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
     wanted |= {"metric": "accuracy" if row["metric"] == "error" else row["metric"]}
     wanted |= {name: row[name] for name in ("rho", "mu") if pd.notna(row[name])}
     kinds = [row["imbalance"], *["none"] * (row["dataset"] == "cifar10")]  # the original CIFAR-10 is balanced
-    found = frame[(frame[list(wanted)] == pd.Series(wanted)).all(axis=1) & frame["imbalance"].isin(kinds)]
+    found = frame[at_defaults(frame, wanted) & frame["imbalance"].isin(kinds)]
     found = found[found["selection"].isin(["last", "test"])]
     if found.empty:
         return found
