@@ -18,6 +18,7 @@ from torch import nn
 
 from common.augmentation import Augmentation, centred
 from common.errors import UserError
+from common.footprint import asked
 from common.looping import fit_alone
 from common.members import Fitted, Member, Settings, batch_loss  # noqa: F401 - some are used from here
 from common.resident import Resident
@@ -61,7 +62,7 @@ def fit_many(
         in fp32.
     engine : {'auto', 'loop', 'stacked'}
         loop trains one after the other (fastest on a CPU), stacked trains all in one go by `torch.func.vmap` (what
-        makes a GPU fast). auto chooses by the device.
+        makes a GPU fast). auto chooses by the device, and the loop on a GPU, too, where groups are of one.
     trainable : tuple of str
         Prefixes of the names of parameters that are trained; the others keep their values. Batch normalisation whose
         parameters are frozen also keeps its running statistics and normalises with them; dropout stays on everywhere,
@@ -97,7 +98,8 @@ def fit_many(
     if precision not in PRECISIONS:
         raise UserError(f"precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
     if engine == "auto":
-        engine = "stacked" if data.device.type == "cuda" and len(members) > 1 else "loop"
+        together = data.device.type == "cuda" and len(members) > 1 and (group or asked()) != 1
+        engine = "stacked" if together else "loop"
     if beyond := [t for t in at if not 0 <= t <= schedule.iterations]:
         raise UserError(f"at {min(beyond)}: expected iterations between 0 and {schedule.iterations}")
     if augmentation:

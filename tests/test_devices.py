@@ -108,6 +108,14 @@ def test_one_network_trains_on_the_gpu(gpu, case, monkeypatch):
     assert {value.device.type for one in fitted for value in one.state.values()} == {"cpu"}
 
 
+@pytest.mark.parametrize(("size", "engine"), [("1", "loop"), ("3", "stacked")])
+def test_groups_of_one_are_trained_by_the_loop(gpu, monkeypatch, size, engine):
+    monkeypatch.setenv("IMBALANCE_GROUP", size)
+    monkeypatch.setattr(torch.Tensor, "backward", lambda loss: None)
+    schedule = training.Schedule(iterations=1, batch_size=8)
+    assert {one.engine for one in training.fit_many(LENET, images_on(gpu), members(), schedule)} == {engine}
+
+
 def test_tensors_of_two_devices_are_refused(gpu):
     """Else the tests above could not fail."""
     with pytest.raises(Exception, match="device"):
