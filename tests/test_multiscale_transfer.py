@@ -290,7 +290,7 @@ def test_a_pretrained_trunk_gives_maps_to_every_arm_and_stays_as_it_is(trainings
     assert torch.allclose(trainings[0].data.inputs[:3], expected, atol=1e-5)
     assert not any("conv_" in name for name in trainings[0].fitted[0].state)  # the trunk is no part of what is trained
     related, target = trainings[6], trainings[8]  # after two stages of each of three arms; the last has a related task
-    assert related.data is not target.data and target.data is trainings[0].data
+    assert related.data.inputs is not target.data.inputs and target.data.inputs is trainings[0].data.inputs
     assert (
         target.members[0]
         .initial["branches.branches.kernel1.0.weight"]
