@@ -27,7 +27,7 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 
-from common import paths, provenance, tables
+from common import paths, pool, provenance, tables
 
 FOLDER = paths.ROOT / "benchmarks" / "results"
 LOOP, MEMORY, PER_CORE = "DataLoader loop", "loop, data in memory", "the same, one process a core"
@@ -252,16 +252,16 @@ def _together(way, *arguments) -> float:
 def measure(way, task: Task, device: str, k: int, seconds: float, processes: int = 1) -> float:
     """Sum of the rates of `processes` processes, which share the cores evenly."""
     context = multiprocessing.get_context("spawn")
-    setup = (max(1, len(os.sched_getaffinity(0)) // processes), context.Barrier(processes))
-    with ProcessPoolExecutor(processes, context, _begin, setup) as pool:
+    setup = (max(1, pool.cores() // processes), context.Barrier(processes))
+    with ProcessPoolExecutor(processes, context, _begin, setup) as workers:
         return sum(
-            f.result() for f in [pool.submit(_together, way, task, device, k, seconds) for _ in range(processes)]
+            f.result() for f in [workers.submit(_together, way, task, device, k, seconds) for _ in range(processes)]
         )
 
 
 def compare(task: Task, device: str, seconds: float, quick: bool) -> pd.DataFrame:
     """One row a way and precision: networks an hour, their ratio to the plain loop, and the share of the ceiling."""
-    cores = len(os.sched_getaffinity(0)) if device == "cpu" else 1
+    cores = pool.cores() if device == "cpu" else 1
     sweep = [1] if device == "cpu" else [1, 8, 64, 256]
     in_bf16 = partial(in_memory, precision="bf16")
     plan = [(LOOP, "fp32", data_loader, 1, 1), (MEMORY, "fp32", in_memory, 1, 1)]

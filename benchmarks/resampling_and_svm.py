@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import resource
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -105,7 +106,8 @@ def largest() -> dict:
         return as_images(found.x, 64)
 
     seconds, made = timed(work)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    # In KiB; macOS says bytes.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** (30 if sys.platform == "darwin" else 20)
     row = {"what": "SMOTE of images", "kind": "imbalanced-learn", "samples": len(y), "size": 64 * 64 * 3}
     return {**row, "after": len(made), "seconds": seconds, "peak memory, GiB": peak}
 

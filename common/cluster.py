@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 
@@ -298,6 +299,7 @@ def measure(module: str, parameters: dict, options: dict, cells: dict, expected:
     if options["device"] == "cpu":
         pool.one_thread()
     run = study.Run(import_module(module), parameters, options)
+    _leave_the_job_before(module, repr(run.parameters))
     for key, cell in cells.items():
         if cell.key(run.module.STEM, run.module.VERSION, run.fingerprint(cell)) != key:
             raise UserError(f"data set {cell.dataset!r}: this worker's images are not the client's; use one folder "
@@ -308,3 +310,11 @@ def measure(module: str, parameters: dict, options: dict, cells: dict, expected:
         run.keep(names[result.cell], result)
         states.append(result.status)
     return states
+
+
+@lru_cache(maxsize=1)
+def _leave_the_job_before(module: str, parameters: str) -> None:
+    """Free its data: what is remembered is one job, so this is done once each time a worker comes to another."""
+    from common import resident
+
+    resident.release()

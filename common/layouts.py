@@ -23,9 +23,19 @@ TILES = ("Free", "Blowhole", "Break", "Crack", "Fray", "Uneven")
 
 
 def find_imagenet(root: Path) -> dict[str, Source]:
-    """``imagenet/{train,val}/<synset>/*.JPEG``; the validation images are the test split."""
+    """``imagenet/{train,val}/<synset>/*.JPEG``; the validation images are the test split.
+
+    Raises
+    ------
+    UserError
+        The validation images lie in one folder, as they are published, which does not say what they show.
+    """
     folder = root / "imagenet"
-    return find_folder(folder) if (folder / "train").is_dir() and (folder / "val").is_dir() else {}
+    if not ((folder / "train").is_dir() and (folder / "val").is_dir()):
+        return {}
+    if not any(part.is_dir() for part in (folder / "val").iterdir()):
+        raise UserError(f"{folder / 'val'}: no class folders; move its images into one folder per synset, as in train/")
+    return find_folder(folder)
 
 
 def find_tiny_imagenet(root: Path) -> dict[str, Source]:

@@ -8,6 +8,7 @@ them, and what all share, are in `common.site`.
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -51,7 +52,7 @@ def render(notebook: Path, page: Path, *, title: str, profile: str) -> Path:
     Raises
     ------
     UserError
-        Naming the cell, for a formula that cannot be converted, content outside the page, or a page above `LIMIT`.
+        Naming the cell, for a formula that cannot be converted or content outside the page.
     """
     import nbformat
 
@@ -81,7 +82,7 @@ def render(notebook: Path, page: Path, *, title: str, profile: str) -> Path:
         _describe_images(soup)
         _box_tables(soup)
         text = str(soup)
-        _check_size(soup, len(text.encode()))
+        _remark_on_size(page, soup, len(text.encode()))
     except UserError as error:
         raise UserError(f"{notebook.name}: {error}") from error
     pages.write(page, text)
@@ -266,13 +267,14 @@ def _box_tables(soup: BeautifulSoup) -> None:
         table["class"] = "prose"
 
 
-def _check_size(soup: BeautifulSoup, size: int) -> None:
-    """Refuse a page above `LIMIT`, naming its heaviest cell."""
+def _remark_on_size(page: Path, soup: BeautifulSoup, size: int) -> None:
+    """Say which cell makes a page heavier than `LIMIT`; it is written all the same, after what may have been hours."""
     if size > LIMIT:
         heavy = max(soup.select("[data-cell]"), key=lambda cell: len(str(cell)))
-        raise UserError(
-            f"the page has {size / 1e6:.1f} MB, the limit is {LIMIT / 1e6:.1f} MB; {_where(heavy)} alone has "
-            f"{len(str(heavy)) / 1e6:.1f} MB: show fewer points or images, or scatter plots as PNG"
+        print(
+            f"{page.name} has {size / 1e6:.1f} MB, more than {LIMIT / 1e6:.1f} MB; {_where(heavy)} alone has "
+            f"{len(str(heavy)) / 1e6:.1f} MB: show fewer points or images, or scatter plots as PNG",
+            file=sys.stderr,
         )
 
 

@@ -13,6 +13,7 @@ import argparse
 import signal
 import sys
 from pathlib import Path
+from shlex import quote
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], allow_abbrev=False)
     p.add_argument("--jobs", type=int, default=1, help="SLURM jobs (default 1)")
     p.add_argument("--cores", type=int, default=1, help="cores of a job, each a worker of one thread (default 1)")
-    p.add_argument("--memory", help="memory of a job (default 4 GB a worker)")
+    p.add_argument("--memory", help="memory of a job (default 4 GB a worker, 32 GB with --gpu)")
     p.add_argument("--gpu", action="store_true", help="one GPU and one worker a job, for --device cuda")
     p.add_argument("--partition", help="SLURM's partition")
     p.add_argument("--account", help="SLURM's account")
@@ -43,17 +44,18 @@ def cluster(asked: argparse.Namespace):
         cores=workers,
         processes=workers,
         job_cpu=asked.cores,
-        memory=asked.memory or f"{4 * workers} GB",
+        memory=asked.memory or f"{32 if asked.gpu else 4 * workers} GB",
         queue=asked.partition,
         account=asked.account,
         walltime=asked.walltime,
-        python=sys.executable,
+        python=quote(sys.executable),
         job_extra_directives=["--gres=gpu:1"] if asked.gpu else [],
-        worker_extra_args=["--no-dashboard", *(["--resources", "GPU=1"] if asked.gpu else [])],
+        # SLURM ends a job that takes more than it asked for; Dask would give each worker an equal share of that.
+        worker_extra_args=["--no-dashboard", "--memory-limit", "0", *(["--resources", "GPU=1"] if asked.gpu else [])],
         job_script_prologue=[
             *asked.setup,
-            f"cd '{ROOT}'",
-            f"export PYTHONPATH='{ROOT}'${{PYTHONPATH:+:$PYTHONPATH}}",
+            f"cd {quote(str(ROOT))}",
+            f"export PYTHONPATH={quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
             "export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1",
         ],
         scheduler_options={"dashboard_address": "127.0.0.1:8787"},

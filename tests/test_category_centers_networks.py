@@ -204,6 +204,12 @@ def test_weights_of_ones_own_make_other_cells():
     assert keys[0] == hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:24] != keys[1]
 
 
-def test_nothing_is_downloaded_offline():
-    with pytest.raises(UserError, match=r"ImageNet weights of VGG-16: nothing is downloaded with --offline; pass"):
+def test_nothing_is_downloaded_offline(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(UserError, match=r"checkpoints/vgg16-\w+\.pth is not there and --offline forbids the download"):
         pretraining.imagenet_state("", True, 32, 8)
+    kept = tmp_path / "hub" / "checkpoints" / "vgg16-397923af.pth"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"cut off")
+    with pytest.raises(UserError, match=r"vgg16-397923af\.pth: their digest is \w+, not that of torchvision"):
+        pretraining.imagenet_state("", True, 32, 8)  # what is kept is read

@@ -73,6 +73,8 @@ def test_experiments_do_not_mix(run):
     real = frame[frame["method"] == "random"].assign(starts="real", key="r" + frame["key"], value=0.25)
     both = pd.concat([frame, real])
     assert paper.main_rows(both).equals(paper.main_rows(frame)) and paper.judged(both).equals(frame)
+    wide = frame[frame["replicate"] == 0].assign(hidden=4096, key="w" + frame["key"], value=0.75)
+    assert paper.judged(pd.concat([frame, wide], ignore_index=True)).equals(frame), "one replicate has the wide head"
     table = show.by_starts(both)
     assert table["starts"].tolist() == ["images and synthetic samples", "images only"]
     assert table.loc[1, show.pairs_of(paper.main_rows(frame))[0]].startswith("0.2500") and show.by_starts(frame).empty

@@ -193,10 +193,11 @@ kill -- -$(cat "$(dirname "$0")/pid")
 def test_the_job_script_for_slurm():
     command = [sys.executable, str(SLURM), "--print", "--gpu", "--cores", "4", "--partition", "fast", "--setup", "true"]
     text = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout
-    for line in ("#SBATCH -p fast", "#SBATCH --cpus-per-task=4", "#SBATCH --gres=gpu:1", f"cd '{ROOT}'", "true"):
+    for line in ("#SBATCH -p fast", "#SBATCH --cpus-per-task=4", "#SBATCH --gres=gpu:1", f"cd {ROOT}", "true"):
         assert line in text.splitlines()
     assert re.search(r"-m distributed.cli.dask_worker tcp://\S+ .*--nthreads 1 .*--resources GPU=1", text)
     assert "--nworkers" not in text
+    assert re.findall(r"--memory-limit (\S+)", text)[-1] == "0"  # the last one counts
 
 
 @DASK("Dask", "docs/slurm_cluster.py with a stand-in for SLURM's sbatch and scancel, from job script to finished cells")
@@ -244,6 +245,17 @@ def run_cells_while(dask, job, kill):
 
 
 @DASK("Dask", "kill -9 of one of two workers while both run cells")
+def test_a_worker_that_comes_to_another_job_frees_the_data_of_the_one_before(monkeypatch):
+    freed = []
+    monkeypatch.setattr("common.resident.release", lambda: freed.append(1))
+    cluster._leave_the_job_before.cache_clear()
+    counts = []
+    for job in ("a", "a", "b", "b", "a"):
+        cluster._leave_the_job_before("module", job)
+        counts.append(len(freed))
+    assert counts == [1, 1, 2, 2, 3]
+
+
 def test_a_killed_worker(dask, tmp_path, happened):
     """Its cell runs again on the other."""
     log, numbers = tmp_path / "log", tuple(range(10))

@@ -212,6 +212,13 @@ def test_imagenet_layout_is_cropped(tmp_path):
     assert data.load("imagenet", "train", tmp_path, size=32).images.shape == (2, 32, 32, 3)
 
 
+def test_imagenet_whose_validation_images_lie_in_one_folder(tmp_path):
+    save(tmp_path / "imagenet" / "train" / "n01" / "a.JPEG", pixels(1, 64, 64, 3)[0])
+    save(tmp_path / "imagenet" / "val" / "ILSVRC2012_val_00000001.JPEG", pixels(1, 64, 64, 3)[0])
+    with pytest.raises(UserError, match=r"val: no class folders; move its images into one folder per synset"):
+        data.load("imagenet", "test", tmp_path)
+
+
 def test_tiny_imagenet_layout(tmp_path):
     base = tmp_path / "tiny-imagenet-200"
     for k, synset in enumerate(("n01", "n02")):

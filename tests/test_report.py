@@ -209,11 +209,11 @@ def test_embedded_content_is_not(tmp_path):
     assert soup.select_one(".output p") and not soup.find("script")
 
 
-def test_size_limit_names_the_cell(tmp_path, monkeypatch):
+def test_a_page_above_the_limit_is_written_and_its_heaviest_cell_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "LIMIT", 60_000)
     heavy = new_code_cell("plot()", outputs=[shown({"text/html": "<p>" + "x" * 60_000})])
-    with pytest.raises(UserError, match=r"limit is 0\.1 MB; cell 2 alone"):
-        rendered(tmp_path, [new_markdown_cell("# One"), heavy])
+    assert rendered(tmp_path, [new_markdown_cell("# One"), heavy]).select_one(".output p")
+    assert "more than 0.1 MB; cell 2 alone has 0.1 MB" in capsys.readouterr().err
 
 
 def test_bad_input(tmp_path):

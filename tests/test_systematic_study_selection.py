@@ -12,7 +12,8 @@ def training(key, rate, auc, accuracy, halves, method="baseline", network="allcn
     metrics = {"auc": auc, "accuracy": accuracy, "train_accuracy": accuracy + 0.05}
     for h, value in enumerate(halves):
         metrics |= {f"accuracy (half {h})": value, f"auc (half {h})": value + 0.1}
-    shared = {"key": key, "network": network, "dataset": "cifar10", "rho": 50.0, "mu": 0.5, "replicate": 0, "repeat": 0,
+    shared = {"key": key, "convergence": 0, "network": network, "dataset": "cifar10", "rho": 50.0, "mu": 0.5,
+              "replicate": 0, "repeat": 0,
               "learning_rate": rate, "method": method, "prior": "", "status": "ok", "selection": "last",
               "class_label": -1, "seed_init": ord(key), "n_train": 10, **columns}  # fmt: skip
     return pd.DataFrame([{**shared, "metric": name, "value": value} for name, value in metrics.items()])
@@ -48,6 +49,14 @@ def test_a_diverged_training_is_not_chosen_unless_all_are():
     assert value(selected(pd.concat([lost, FRAME])), "auc", "test") == 0.90
     alone = selected(lost)
     assert alone["value"].isna().all() and set(alone["status"]) == {"diverged"}
+
+
+def test_one_training_recorded_along_the_way_and_not_counts_once():
+    curves = training("z", 0.005, auc=0.81, accuracy=0.59, halves=(0.55, 0.65), convergence=140, seed_init=ord("b"))
+    for rows in ([FRAME, curves], [curves, FRAME]):
+        chosen = selected(pd.concat(rows, ignore_index=True))
+        best = chosen[(chosen["metric"] == "accuracy") & (chosen["selection"] == "test")]
+        assert best["key"].tolist() == ["z"] and best["value"].tolist() == [0.59]  # b's .60 is the same network's
 
 
 def test_methods_sets_and_networks_without_a_search_stay_apart():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -146,9 +147,14 @@ def _download(offline: bool) -> dict[str, torch.Tensor]:
     from torchvision.models import VGG16_Weights
 
     way = "pass the file of torchvision's vgg16 with --weights, or set pretraining to tiny_imagenet or to nothing"
+    published = VGG16_Weights.IMAGENET1K_V1
+    kept = Path(torch.hub.get_dir()) / "checkpoints" / published.url.rsplit("/", 1)[1]
+    if kept.is_file():  # from an earlier run, or from another program that uses torchvision
+        _check_digest(str(kept), "")
+        return _load(str(kept))
     if offline:
-        raise UserError(f"ImageNet weights of VGG-16: nothing is downloaded with --offline; {way}")
+        raise UserError(f"ImageNet weights of VGG-16: {kept} is not there and --offline forbids the download; {way}")
     try:
-        return VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=False)
+        return published.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:
         raise UserError(f"ImageNet weights of VGG-16 cannot be downloaded ({error}); {way}") from error

@@ -35,8 +35,12 @@ def narrower(width: float) -> str:
 
 
 def judged(frame: pd.DataFrame) -> pd.DataFrame:
-    """What claims are judged by: later iterations extrapolate from synthetic samples, too."""
-    return frame[frame["starts"] == "all"]
+    """What claims are judged by: of the pairs and of the ratios what is shown, so that no verdict mixes two widths.
+
+    Later iterations extrapolate from synthetic samples, too.
+    """
+    shown = {key for ablation in (False, True) for key in main_rows(frame, ablation)["key"]}
+    return frame[frame["key"].isin(shown)]
 
 
 def main_rows(frame: pd.DataFrame, ablation: bool = False, starts: str = "all") -> pd.DataFrame:

@@ -63,8 +63,9 @@ def figures(frame: pd.DataFrame) -> dict[str, plots.Chart]:
     auc = summary(frame, "auc", AUC_METHODS, "step", ["rho", "mu"])
     accuracy = summary(frame, "accuracy", ACCURACY_METHODS, "step", ["rho", "mu"])
     linear = summary(frame, "auc", AUC_METHODS, "linear", ["rho"])
-    classes = frame.loc[frame["metric"] == "recall", "class_label"].nunique()
-    minority = {mu: f"{round(mu * classes)} of {classes} classes minority" for mu in frame["mu"].dropna().unique()}
+    classes = frame.loc[frame["metric"] == "recall", "class_label"].nunique()  # none: a network that has no such rows
+    mus = frame["mu"].dropna().unique()
+    minority = {mu: f"{round(mu * classes)} of {classes} classes minority" if classes else f"mu {mu:g}" for mu in mus}
     ratios = {rho: f"ratio {rho:g}" for rho in auc["rho"].unique()}
     name = "multi-class ROC AUC"
     made = {}

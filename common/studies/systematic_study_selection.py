@@ -46,6 +46,9 @@ def chosen(frame: pd.DataFrame) -> pd.DataFrame:
         return frame
     rows = frame[searched]
     place = [column for column in rows if column not in _RUN and not column.startswith("seed_")]
+    # Of trainings that differ only in how often accuracy was taken along the way, the one with most points (figure 8).
+    same = [*place, "learning_rate", "repeat", "metric", "class_label"]
+    rows = rows.sort_values("convergence", ascending=False, kind="stable").drop_duplicates(same).sort_index()
     parts = [frame[~searched]]
     for _, group in rows.groupby(place, dropna=False, sort=False):
         parts += [_by_test(group), _by_validation(group)]
