@@ -139,7 +139,7 @@ def loaded(build, state: dict[str, torch.Tensor]) -> nn.Module:
 def forward(
     network: nn.Module, data: Resident, positions=None, *, part: str = "forward", chunk: int = 500, crop: int = 0
 ):
-    """Outputs of a trained network in fp32, in chunks.
+    """Outputs of a trained network in fp32, in chunks; in smaller ones where the device has no memory for them.
 
     Parameters
     ----------
@@ -158,7 +158,13 @@ def forward(
     positions = np.arange(len(data)) if positions is None else np.asarray(positions)
     index = torch.from_numpy(positions).to(data.device)
     cut = partial(centred, crop=crop)
-    return torch.cat([getattr(network, part)(data.gather(piece, cut)) for piece in index.split(chunk)])
+    while True:
+        try:
+            return torch.cat([getattr(network, part)(data.gather(piece, cut)) for piece in index.split(chunk)])
+        except torch.OutOfMemoryError:
+            if chunk == 1:
+                raise
+            chunk //= 2
 
 
 def log_probabilities(network: nn.Module, data: Resident, positions=None, *, crop: int = 0) -> torch.Tensor:

@@ -208,3 +208,27 @@ def test_bad_requests_are_named(data):
         training.fit_many(build, data, [FIXED], SCHEDULE, precision="fp8")
     with pytest.raises(UserError, match="engine 'fast'"):
         training.fit_many(build, data, [FIXED], SCHEDULE, engine="fast")
+
+
+class Roomless(torch.nn.Module):
+    """Means of images, where there is room for `room` at once."""
+
+    def __init__(self, room):
+        super().__init__()
+        self.room, self.asked = room, []
+
+    def forward(self, x):
+        self.asked.append(len(x))
+        if len(x) > self.room:
+            raise torch.OutOfMemoryError("out of memory")
+        return x.mean(dim=(1, 2, 3))[:, None]
+
+
+def test_outputs_are_computed_in_chunks_that_fit(data):
+    small, large = Roomless(3), Roomless(1000)
+    positions = np.arange(20)[::-1].copy()
+    found = training.forward(small, data, positions, chunk=8)
+    assert found.equal(training.forward(large, data, positions, chunk=8)) and len(found) == 20
+    assert small.asked == [8, 4] + 10 * [2] and large.asked == [8, 8, 4]
+    with pytest.raises(torch.OutOfMemoryError):
+        training.forward(Roomless(0), data, positions)
