@@ -53,8 +53,10 @@ def verdict_table(verdicts: pd.DataFrame, caption: str = "Claims and verdicts", 
 
 
 def waiting_table(verdicts: pd.DataFrame, caption: str = "Claims that our results cannot speak to yet") -> Html:
-    """Claims without data and what is missing, and what was changed of them where anything was."""
+    """Claims without data and what is missing, and what was changed of them where anything was; nothing if all have."""
     rows = verdicts[verdicts["verdict"] == "no data"].to_dict("records")
+    if not rows:
+        return Html("")
     columns = {
         "claim": [text(row["statement"]) for row in rows],
         "in the paper": [text(row["where"]) for row in rows],

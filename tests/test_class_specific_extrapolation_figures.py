@@ -31,9 +31,26 @@ def test_every_figure_is_drawn_with_its_alternative_text(run, name):
 
 def test_figure_2_has_a_panel_for_each_ratio(run):
     small = experiment(run.frame(), run.curves(), True)
-    assert "(a) Circle-Cross, 3:1; (b) Circle-Cross, 6:1" in small.figure_2.alt
-    assert show.by_ratio(small.frame).columns.tolist() == ["method", "3:1", "6:1"]
+    assert "(a) Circle-Cross, 3:1, n = 2; (b) Circle-Cross, 6:1, n = 2" in small.figure_2.alt
+    one_missing = small.frame[(small.frame["rho"] == 3) | (small.frame["replicate"] == 0)]
+    assert show.by_ratio(one_missing).columns.tolist() == ["method", "3:1, n = 2", "6:1, n = 1"]
     assert show.by_ratio(small.frame)["method"].tolist() == [paper.BEFORE, *show.NAMES]
+
+
+def test_what_was_measured_in_a_sentence(run):
+    frame = run.frame()
+    others = frame[frame["method"] == "random"].assign(starts="real", key="r" + frame["key"])
+    less = frame[~frame["ablation"].astype(bool) | (frame["rho"] == 3) | (frame["replicate"] == 0)]
+    heads, smaller, variants = (
+        part["key"].nunique() for part in (paper.main_rows(frame), paper.main_rows(less, True), others)
+    )
+    width = TINY["hidden"]
+    assert paper.summary(pd.concat([less, others])) == (
+        f"{heads} heads of width {width} on 2 VGG-19 backbones (shapes); {smaller} for figure 2, with 1 to 2 "
+        f"backbones a ratio; {variants} in variants."
+    )
+    whole = paper.summary(frame[frame["replicate"] == 0])
+    assert "on 1 VGG-19 backbone (shapes); " in whole and whole.endswith("for figure 2, with 1 backbone a ratio.")
 
 
 def test_figure_1_has_the_papers_panels():

@@ -250,6 +250,7 @@ def test_claims_without_data_say_why_and_what_was_changed():
     assert "<tbody>" in html and html.count('scope="row"') == 1
     assert "no results" in html and "the margin" in html and "one" not in html
     assert "changed" not in verdict_tables.waiting_table(verdicts().assign(changed=["of another", "", "", ""]))
+    assert verdict_tables.waiting_table(verdicts().assign(verdict="undecided", changed="")) == ""
 
 
 def test_cells_of_a_verdict_say_their_column():

@@ -53,8 +53,13 @@ def figure_1(curves: pd.DataFrame, pairs: Sequence[str]) -> plots.Chart | None:
 
 def figure_2(curves: pd.DataFrame, pair: str) -> plots.Chart | None:
     """Figure 2: the same for the ablation's pair, a panel for each ratio of its major to its minor class."""
-    panels = [(pair, part, False, f"{pair}, {rho:g}:1") for rho, part in curves.groupby("rho")]
+    panels = [(pair, part, False, f"{pair}, {_ratio(rho, part)}") for rho, part in curves.groupby("rho")]
     return _precision_recall(curves, panels)
+
+
+def _ratio(rho: float, part: pd.DataFrame) -> str:
+    """A ratio with its number of backbones, which need not be that of the other ratios."""
+    return f"{rho:g}:1, n = {part['replicate'].nunique()}"
 
 
 def _precision_recall(curves: pd.DataFrame, panels) -> plots.Chart | None:
@@ -160,8 +165,8 @@ def by_pair(frame: pd.DataFrame, metric: str, methods: Iterable[str] = EVERY) ->
 def by_ratio(frame: pd.DataFrame, metric: str = "pr_auc") -> pd.DataFrame:
     """The ablation: one row per method, one column per ratio."""
     part = frame[(frame["metric"] == metric) & (frame["pair"] != "")]
-    part = part.assign(ratio=[f"{rho:g}:1" for rho in part["rho"]])
-    return _wide(part, "ratio", [f"{rho:g}:1" for rho in sorted(part["rho"].unique())], (BEFORE, *NAMES))
+    names = {rho: _ratio(rho, rows) for rho, rows in part.groupby("rho")}
+    return _wide(part.assign(ratio=part["rho"].map(names)), "ratio", list(names.values()), (BEFORE, *NAMES))
 
 
 def _wide(part: pd.DataFrame, across: str, order: Sequence[str], methods: Iterable[str]) -> pd.DataFrame:
@@ -236,7 +241,7 @@ def cost(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _fewer(n: int, replicates: int) -> Markup:
     """How many replicates a number has, where not all have it."""
-    return Markup(f" (n = {n})" if 0 < n < replicates else "")
+    return Markup(f" (n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{n})" if 0 < n < replicates else "")
 
 
 def overlapped(frame: pd.DataFrame) -> pd.DataFrame:

@@ -68,8 +68,15 @@ def summary(frame: pd.DataFrame) -> str:
     if main.empty:
         return f"{frame['key'].nunique():,} heads."
     backbones, hidden = main["replicate"].nunique(), int(main["hidden"].iloc[0])
-    heads, others = main["key"].nunique(), frame["key"].nunique() - main["key"].nunique()
-    return (
+    heads, ratios = main["key"].nunique(), main_rows(frame, ablation=True)
+    smaller = ratios["key"].nunique()
+    others = frame["key"].nunique() - heads - smaller
+    each = sorted(set(ratios.groupby("rho")["replicate"].nunique()))
+    each = " to ".join(f"{n}" for n in dict.fromkeys((*each[:1], *each[-1:])))
+    parts = [
         f"{heads:,} heads of width {hidden:,} on {backbones} VGG-19 backbone{'s' * (backbones > 1)} "
-        f"({named(main['dataset'].iloc[0])}){f', and {others:,} in variants' * bool(others)}."
-    )
+        f"({named(main['dataset'].iloc[0])})",
+        f"{smaller:,} for figure 2, with {each} backbone{'s' * (each != '1')} a ratio" if smaller else "",
+        f"{others:,} in variants" if others else "",
+    ]
+    return "; ".join(part for part in parts if part) + "."
