@@ -124,6 +124,21 @@ def test_another_setting_of_some_arms_changes_no_verdict():
     assert paper.judged(frame.iloc[:0]).empty
 
 
+def test_poolings_are_compared_where_all_else_is_equal():
+    frame = results(as_the_paper_says, 3, networks=("multiscale",))
+    at_ten = frame[frame["method"].isin(["oversampling", "one-stage natural"]) & (frame["rho"] == 10)]
+    other = at_ten.assign(pooling="maximum", value=at_ten["value"] - 0.2, key="other" + at_ten["key"])
+    slower = other.assign(iterations=800, value=0.0, key="slower" + other["key"])
+    (row,) = numbers.by_pooling(pd.concat([frame, other, slower]), "accuracy").to_dict("records")  # the copy not again
+    assert (row["data set"], row["training set"], row["arm"]) == ("DAGM class 1", "ratio 10", "oversampling")
+    assert row["average"] - row["maximum"] == pytest.approx(0.2) and row["n"] == 3
+    assert row["maximum minus average"].startswith("\N{MINUS SIGN}0.200 [")
+    few = frame[(frame["method"] == "baseline") & (frame["imbalance"] == "few")]
+    few = pd.concat([few, few.assign(pooling="maximum", key="other" + few["key"])])
+    assert numbers.by_pooling(few, "recall")["training set"].tolist() == ["3 defects"]
+    assert numbers.by_pooling(frame, "accuracy").empty and numbers.by_pooling(pd.DataFrame(), "accuracy").empty
+
+
 def test_a_trunk_from_pixels_may_repeat_the_edge():
     """What shifts leave beyond an image tells its cells apart, but not from those of the trunk that shifts none."""
     frame = results(as_the_paper_says, ratios=ALL_RATIOS, datasets=BOTH, trunks=("imagenet", "own"))
