@@ -28,7 +28,8 @@ def row(replicate, method, metric, value, pair="", ablation=False, rho=3.0):
     return {
         "replicate": replicate, "method": method, "metric": metric, "pair": pair, "ablation": ablation, "rho": rho,
         "value": value + chance, "dataset": "cifar10", "iterations": 19, "status": "ok", "stand_in": False,
-        "starts": "all",
+        "starts": "all", "hidden": 4096, "dropout": 0.5, "precision": "bf16",
+        "key": f"{replicate} {method} {ablation} {rho}",
     }  # fmt: skip
 
 

@@ -138,6 +138,17 @@ def test_a_worker_that_comes_late_is_looked_at_too(tmp_path):
         cluster.measure("toy_study", {}, {**options, "data": "there"}, other, cluster.environment())
 
 
+def test_a_worker_that_comes_to_another_job_frees_the_data_of_the_one_before(monkeypatch):
+    freed = []
+    monkeypatch.setattr("common.resident.release", lambda: freed.append(1))
+    cluster._leave_the_job_before.cache_clear()
+    counts = []
+    for job in ("a", "a", "b", "b", "a"):
+        cluster._leave_the_job_before("module", job)
+        counts.append(len(freed))
+    assert counts == [1, 1, 2, 2, 3]
+
+
 def test_a_store_that_workers_do_not_see(tmp_path):
     with pytest.raises(UserError, match="expected a folder that all machines share"):
         raise UserError(cluster._look(cluster.environment(), str(tmp_path / "none" / ".shared-1")))
@@ -245,17 +256,6 @@ def run_cells_while(dask, job, kill):
 
 
 @DASK("Dask", "kill -9 of one of two workers while both run cells")
-def test_a_worker_that_comes_to_another_job_frees_the_data_of_the_one_before(monkeypatch):
-    freed = []
-    monkeypatch.setattr("common.resident.release", lambda: freed.append(1))
-    cluster._leave_the_job_before.cache_clear()
-    counts = []
-    for job in ("a", "a", "b", "b", "a"):
-        cluster._leave_the_job_before("module", job)
-        counts.append(len(freed))
-    assert counts == [1, 1, 2, 2, 3]
-
-
 def test_a_killed_worker(dask, tmp_path, happened):
     """Its cell runs again on the other."""
     log, numbers = tmp_path / "log", tuple(range(10))
