@@ -145,9 +145,8 @@ def _write(reports: Path, name: str, title: str, demo: bool, script: str = "", *
         script=Markup(script), allowed=f"'sha256-{digest}'" if script else "'none'", profiles=pages.PROFILES,
         badge=verdict_tables.verdict, verdicts=list(verdict_tables.VERDICTS), **content,
     )  # fmt: skip
-    if len(text.encode()) > LIMIT:
-        size = len(text.encode()) / 1e6
-        print(f"{name} has {size:.1f} MB, more than {LIMIT / 1e6:.1f} MB: split it", file=sys.stderr)
+    if (size := len(text.encode())) > LIMIT:
+        print(f"{name} has {size / 1e6:.1f} MB, more than {LIMIT / 1e6:.1f} MB: split it", file=sys.stderr)
     pages.write(reports / name, text)
     return reports / name
 

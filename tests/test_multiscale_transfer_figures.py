@@ -129,14 +129,16 @@ def test_poolings_are_compared_where_all_else_is_equal():
     at_ten = frame[frame["method"].isin(["oversampling", "one-stage natural"]) & (frame["rho"] == 10)]
     other = at_ten.assign(pooling="maximum", value=at_ten["value"] - 0.2, key="other" + at_ten["key"])
     slower = other.assign(iterations=800, value=0.0, key="slower" + other["key"])
-    (row,) = numbers.by_pooling(pd.concat([frame, other, slower]), "accuracy").to_dict("records")  # the copy not again
-    assert (row["data set"], row["training set"], row["arm"]) == ("DAGM class 1", "ratio 10", "oversampling")
+    slower = pd.concat([slower, slower.assign(pooling="average", key="more" + slower["key"])])  # both, otherwise set
+    ((name, rows),) = figures.settings(pd.concat([frame, other, slower]), but=["pooling"]).items()
+    (row,) = numbers.by_pooling(rows, "accuracy").to_dict("records")  # the copy not again
+    assert (name, row["training set"], row["arm"]) == ("DAGM class 1, ImageNet trunk", "ratio 10", "oversampling")
     assert row["average"] - row["maximum"] == pytest.approx(0.2) and row["n"] == 3
     assert row["maximum minus average"].startswith("\N{MINUS SIGN}0.200 [")
     few = frame[(frame["method"] == "baseline") & (frame["imbalance"] == "few")]
     few = pd.concat([few, few.assign(pooling="maximum", key="other" + few["key"])])
     assert numbers.by_pooling(few, "recall")["training set"].tolist() == ["3 defects"]
-    assert numbers.by_pooling(frame, "accuracy").empty and numbers.by_pooling(pd.DataFrame(), "accuracy").empty
+    assert numbers.by_pooling(frame, "accuracy").empty and not figures.settings(pd.DataFrame(), but=["pooling"])
 
 
 def test_a_trunk_from_pixels_may_repeat_the_edge():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -192,16 +192,18 @@ def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
     )
 
 
-def settings(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def settings(frame: pd.DataFrame, but: Collection[str] = ()) -> dict[str, pd.DataFrame]:
     """`main_rows` by name: every data set with the ImageNet trunk, and with a trunk of its own; only what there is."""
     return {
-        f"{named(rows['dataset'].iloc[0])}, {name}": rows for name, sets in by_trunk(frame).items() for rows in sets
+        f"{named(rows['dataset'].iloc[0])}, {name}": rows
+        for name, sets in by_trunk(frame, but).items()
+        for rows in sets
     }
 
 
-def by_trunk(frame: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
+def by_trunk(frame: pd.DataFrame, but: Collection[str] = ()) -> dict[str, list[pd.DataFrame]]:
     """`main_rows` by the name of the trunk, a data set each; only what there is."""
     datasets = sorted(set(frame["dataset"])) if len(frame) else []
-    found = {name: [main_rows(frame, dataset, trunk) for dataset in datasets] for trunk, name in TRUNKS.items()}
+    found = {name: [main_rows(frame, dataset, trunk, but) for dataset in datasets] for trunk, name in TRUNKS.items()}
     measured = {name: [rows for rows in sets if len(rows)] for name, sets in found.items()}
     return {name: sets for name, sets in measured.items() if sets}

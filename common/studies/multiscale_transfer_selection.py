@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from common import tables
@@ -19,12 +21,15 @@ def with_share(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(test_share=1 / rows["folds"])
 
 
-def main_rows(frame: pd.DataFrame, dataset: str, trunk: str) -> pd.DataFrame:
-    """The rows of one data set and trunk in the setting that was measured most often, so that nothing mixes two."""
+def main_rows(frame: pd.DataFrame, dataset: str, trunk: str, but: Collection[str] = ()) -> pd.DataFrame:
+    """The rows of one data set and trunk in the setting that was measured most often, so that nothing mixes two.
+
+    `but` are names of `SETTING` in which the rows may differ all the same, for a comparison of these.
+    """
     rows = frame[(frame["dataset"] == dataset) & (frame["trunk"] == trunk)] if len(frame) else frame
     if rows.empty:
         return rows
-    number = rows.groupby(list(SETTING), dropna=False).ngroup()
+    number = rows.groupby([name for name in SETTING if name not in but], dropna=False).ngroup()
     cells = number[~rows["key"].duplicated()]
     return rows[number == cells.mode().max()]
 

@@ -14,7 +14,6 @@ from common.names import named
 from common.statistics import interval
 from common.studies import multiscale_transfer as study
 from common.studies.multiscale_transfer_figures import READINGS, distinct, metric_rows
-from common.studies.multiscale_transfer_selection import SETTING
 
 #: The quantities of the abstract: their names, and the claims that judge them.
 COMMON_LEVEL = ("common methods, average over all ratios", "common-methods-95")
@@ -183,27 +182,31 @@ def training_sets(frame: pd.DataFrame) -> pd.DataFrame:
 def by_pooling(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     """What hangs on the pooling, of which the abstract says nothing: trainings that differ in it alone, split by split.
 
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of one data set and trunk that differ in the pooling alone (``main_rows`` with ``but=("pooling",)``).
+    metric : str
+
     Returns
     -------
     DataFrame
-        One row a data set, network, training set and arm: mean with each pooling, and maximum minus average (95%
+        One row a network, training set and arm that has both: mean with each pooling, and maximum minus average (95%
         interval, n splits), as text.
     """
-    if frame.empty:
-        return pd.DataFrame()
-    what = ["dataset", "network", "method", "imbalance", "rho", "few", "source", "source_size", "source_iterations"]
-    same = ["replicate", "test_share", *what, *(name for name in SETTING if name != "pooling")]
-    rows = metric_rows(distinct(frame), metric)[["pooling", "value", *same]]
-    average, maximum = (rows[rows["pooling"] == name].drop(columns="pooling") for name in ("average", "maximum"))
-    both = average.merge(maximum, on=same, suffixes=("_average", "_maximum"))
+    rows = metric_rows(distinct(frame), metric)
+    what = ["network", "method", "imbalance", "rho", "few"]
+    average, maximum = (rows[rows["pooling"] == name] for name in ("average", "maximum"))
+    same = [*what, "replicate", "test_share"]
+    both = average[[*same, "value"]].merge(maximum[[*same, "value"]], on=same, suffixes=("_average", "_maximum"))
     both = both.assign(arm=both["method"].map(list(study.ARMS).index), set=_setting_names(both))
     lines = []
-    for _, part in both.groupby(["dataset", "network", "imbalance", "rho", "few", "arm"], dropna=False):
+    for _, part in both.groupby(["network", "imbalance", "rho", "few", "arm"], dropna=False):
         first, share = part.iloc[0], part["test_share"].max()
         gain = interval(part["value_maximum"] - part["value_average"], test_share=share)
         lines.append(
-            {"data set": named(first["dataset"]), "network": first["network"], "training set": first["set"],
-             "arm": first["method"], "average": part["value_average"].mean(), "maximum": part["value_maximum"].mean(),
+            {"network": first["network"], "training set": first["set"], "arm": first["method"],
+             "average": part["value_average"].mean(), "maximum": part["value_maximum"].mean(),
              "maximum minus average": tables.effect(gain.estimate, gain.low, gain.high, sign=True), "n": gain.n}
         )  # fmt: skip
     return pd.DataFrame(lines)
