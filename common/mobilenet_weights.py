@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from common import paths
 from common.errors import UserError
 
 RANDOM, IMAGENET = "random", "imagenet"
@@ -222,6 +223,8 @@ def _download(offline: bool) -> str:
         return str(kept)
     if offline:
         raise UserError(f"pretrained 'imagenet': {kept} is not there and --offline forbids the download; {_WAYS_OUT}")
+    if not paths.writable(kept.parent):  # Keras would put the file elsewhere
+        raise UserError(f"pretrained 'imagenet': {kept.parent} cannot be written; set KERAS_HOME to a folder that can")
     try:
         keras().applications.MobileNet(include_top=False, weights="imagenet")
         return str(kept)

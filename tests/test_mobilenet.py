@@ -220,6 +220,10 @@ def test_which_weights_is_checked(weights, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(UserError, match=r"'imagenet': .* is not there and --offline forbids the download"):
         load("imagenet", offline=True)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"'imagenet': .*file.models cannot be written; set KERAS_HOME to a folder"):
+        load("imagenet")
 
 
 @pytest.mark.parametrize(

@@ -381,6 +381,9 @@ def test_summary_says_how_many_splits_stand_behind_an_arm():
     )
     several = frame[frame["few"] == 3]
     assert "trainings: DAGM class 1 with 3 defects (2 splits)." in paper.summary(several)
+    plain = several.assign(network="plain", key=several["key"] + "p")
+    both = paper.summary(pd.concat([several, plain]))
+    assert both.endswith(f"; {several['key'].nunique()} with other branches, pooling, borders or classes.")
 
 
 def test_parameters_come_back_from_results(tmp_path):

@@ -83,8 +83,11 @@ def levels(settings: pd.DataFrame) -> str:
 
 
 def summary(frame: pd.DataFrame) -> str:
-    """What was measured, in one sentence for the README and the index: the multi-scale network in its main setting."""
-    parts = []
+    """What was measured, in one sentence for the README and the index: the multi-scale network in its main setting.
+
+    How many trainings were in other settings, of which nothing more is said, stands at its end.
+    """
+    parts, others = [], set(frame["key"])
     for (dataset, trunk), _ in frame.groupby(["dataset", "trunk"]):
         rows = main_rows(frame, dataset, trunk)
         rows = rows[rows["network"] == "multiscale"]
@@ -92,6 +95,8 @@ def summary(frame: pd.DataFrame) -> str:
         said = [f"at ratios {ratios}"] * bool(ratios) + [f"with {few}"] * bool(few)
         if said:
             parts.append(f"{named(dataset)}{', from pixels,' * (trunk == 'own')} {' and '.join(said)}")
+            others -= set(rows.loc[rows["imbalance"].isin(["ratio", "few"]), "key"])
+    parts += [f"{len(others):,} with other branches, pooling, borders or classes"] * bool(parts and others)
     return f"A reconstruction from the abstract; {frame['key'].nunique():,} trainings: {'; '.join(parts)}."
 
 
