@@ -22,12 +22,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from common import coverage, divergence, groups, matching
+from common import coverage, divergence, effects, groups, matching
 from common.claim_file import COUNT, FUNCTION, Claim, load
 from common.errors import UserError
 from common.matching import NoData
 from common.names import named
-from common.statistics import Interval
+from common.statistics import LEAST, Interval, Noise
 from common.verdicts import Verdict, counted, decide
 
 __all__ = ["Claim", "Verdict", "evaluate", "load"]
@@ -46,7 +46,9 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
         ``judged``: the rows that claims are judged on, ``unjudged``: why the others are not, ``remarks``: what a
         verdict on these settings has to say, such as a shortened schedule that is not counted in iterations,
         ``caveats``: what it has to say of the judged results of the claim's own arm, given the claim's metric and their
-        rows of all metrics, and ``levels``: why none is compared on them.
+        rows of all metrics, ``levels``: why none is compared on them, and ``chance``: the standard deviation of the
+        difference of two arms that are alike, given the claim's metric, its cells and all rows, and its degrees of
+        freedom; None where it is not known.
     full_iterations : dict or None
         Iterations of the paper's schedule by data set; None: the module's FULL_ITERATIONS.
 
@@ -112,6 +114,13 @@ class _Study:
     def levels(self, settings: pd.DataFrame) -> str:
         return self.module.levels(settings.assign(**self.alike)) if hasattr(self.module, "levels") else ""
 
+    def chance(self, claim: Claim, judged: pd.DataFrame, rows: pd.DataFrame) -> Noise | None:
+        """What chance makes of the difference of two arms in one setting."""
+        if not (claim.against and claim.test in divergence.MEANS and hasattr(self.module, "chance")):
+            return None
+        found = self.module.chance(claim.metric, judged.assign(**self.alike), rows.assign(**self.alike))
+        return Noise(*found) if found else None
+
     def effects(self, claim: Claim, rows: pd.DataFrame) -> np.ndarray:
         return np.asarray(self._function(claim)(claim, rows.assign(**self.alike)), dtype=float)
 
@@ -169,18 +178,21 @@ def _judge(claim: Claim, rows: pd.DataFrame, study: _Study, notes: list[str]) ->
     notes += study.caveats(claim.metric, rows, judged, block.index)
     if own:
         complete = usable[usable["replicate"].isin(block.index)].merge(judged, on=list(judged))
-        effects = [{"": study.effects(claim, complete)}]
+        found = [{"": study.effects(claim, complete)}]
     else:
-        effects = [_effects(claim, block, judged), *(_effects(claim, *_block(claim, cells)[:2]) for cells in bounds)]
+        lost = (effects.effects(claim, *_block(claim, one)[:2]) for one in bounds)
+        found = [effects.effects(claim, block, judged), *lost]
     shortened = _shortened(schedule, study.full_iterations)
     notes += shortened
-    undecidable = divergence.undecidable(claim, cells, effects[0], notes)
-    found, verdict = decide(claim, effects, notes, undecidable)
-    if found.n < 2:
-        notes.append("one replicate; an interval needs two" if found.n else "no effect could be computed")
-        verdict = verdict if found.n else Verdict.NO_DATA
-    if found.n == 2 and verdict in (Verdict.SUPPORTED, Verdict.NOT_SUPPORTED):
-        notes.append("two replicates only: their one difference makes the interval")
+    undecidable = divergence.undecidable(claim, cells, found[0], notes)
+    noises = effects.noises(found[0], study.chance(claim, judged, rows))
+    shown, verdict = decide(claim, found, notes, undecidable, noises)
+    if shown.n < 2:
+        notes.append("one replicate; an interval needs two" if shown.n else "no effect could be computed")
+        verdict = verdict if shown.n else Verdict.NO_DATA
+    if shown.n == LEAST - 1 and not claim.identity and verdict in (Verdict.SUPPORTED, Verdict.NOT_SUPPORTED):
+        notes.append(f"two replicates only: {verdict} by their one difference, a verdict needs {LEAST}")
+        verdict = Verdict.UNDECIDED
     incomparable = "a level is judged on the full schedule only" if shortened else study.levels(judged)
     if claim.value is not None and incomparable:
         notes.append(incomparable)
@@ -188,7 +200,7 @@ def _judge(claim: Claim, rows: pd.DataFrame, study: _Study, notes: list[str]) ->
     fixed = {column for filters in (claim.on, claim.of) for column, values in filters.items() if len(values) == 1}
     extent = matching.extent(judged, fixed)
     notes += [extent] if extent else []
-    return found, judged, verdict
+    return shown, judged, verdict
 
 
 def _of_own_arm(rows: pd.DataFrame, judged: pd.DataFrame, replicates: pd.Index) -> pd.DataFrame:
@@ -245,36 +257,6 @@ def _replicates(rows: pd.DataFrame, requires: Mapping[str, tuple], notes: list[s
             raise NoData(f"no replicate has all that is required, first: {reason}")
         notes.append(f"{len(lacking)} of {total} replicates left out: {reason}")
     return rows[~rows["replicate"].isin(lacking)]
-
-
-def _effects(claim: Claim, block: pd.DataFrame, cells: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Effect per replicate, by name of the group judged for itself ("": all); only groups with all that is required."""
-    cells = groups.whole(claim, cells, [])
-    if claim.over and claim.over not in cells:
-        raise NoData(f"the compared cells have no column {claim.over!r}")
-    effects = {}
-    for name, group in groups.of(claim, cells).items():
-        values = block[group.index].to_numpy()
-        effects[name] = _slopes(claim, values, group) if claim.test == "trend" else values.mean(axis=1)
-    return effects
-
-
-def _slopes(claim: Claim, values: np.ndarray, cells: pd.DataFrame) -> np.ndarray:
-    """Least-squares slope per replicate, with an intercept for each setting of the other columns.
-
-    Intercepts of their own keep a cell that is missing at one end from tilting the line; in a full grid they change
-    nothing.
-    """
-    x = cells[claim.over]
-    if not pd.api.types.is_numeric_dtype(x) or (claim.scale == "log10" and (x <= 0).any()):
-        raise UserError(f"trend over {claim.over} ({claim.scale}): expected numbers, above 0 for log10")
-    x = np.log10(x) if claim.scale == "log10" else x
-    others = [column for column in cells if column != claim.over]
-    mean = x.groupby([cells[column] for column in others], dropna=False).transform("mean") if others else x.mean()
-    centred = (x - mean).to_numpy()
-    if not np.any(np.abs(centred) > 1e-12):
-        raise NoData(f"a trend needs two values of {claim.over} at one setting of the rest")
-    return values @ centred / (centred @ centred)
 
 
 def _shortened(schedule: pd.DataFrame | None, full: Mapping[str, int]) -> list[str]:

@@ -18,10 +18,9 @@ import numpy as np
 import pandas as pd
 
 from common import matching, tables
-from common.statistics import Interval, corrected, interval
+from common.statistics import LEAST, Interval, corrected, interval
 
 MILD = 10  # the ratio up to which imbalance is called mild
-LEAST = 3  # replicates that a lead needs: two may agree by chance, and their interval has no width then
 WORTH = 0.002  # a gain that surely is smaller than this makes no difference in use
 DIVERGED = "diverged"
 SAME = 1e-9  # scores that differ by less are the baseline's own, such as the AUC of a method that keeps its order
@@ -37,6 +36,8 @@ class Race:
     ----------
     scores : DataFrame
         Replicate (rows) by method, best mean first; means over the settings.
+    cells : DataFrame
+        The same by method and setting.
     baseline : str
         What the others are measured by.
     settings : tuple of str
@@ -50,6 +51,7 @@ class Race:
     """
 
     scores: pd.DataFrame
+    cells: pd.DataFrame
     baseline: str
     settings: tuple[str, ...]
     left_out: dict[str, str]
@@ -78,7 +80,7 @@ class Race:
 
     def gap(self, of: str, against: str) -> Interval:
         """Mean of `of` minus `against` over replicates, at the corrected level."""
-        return interval(self.scores[of] - self.scores[against], self.level, self.test_share)
+        return interval(self.cells[of] - self.cells[against], self.level, self.test_share)
 
     def ahead(self, of: str, against: str) -> bool | None:
         """Whether `of` is better (True), worse (False), or neither is shown (None)."""
@@ -158,7 +160,7 @@ def race(rows: pd.DataFrame, baseline: str) -> Race | None:
     share = rows["test_share"].max() if "test_share" in rows else np.nan
     test_share = None if np.isnan(share) else float(share)
     ratios = rows.loc[rows["setting"].isin(settings), "rho"].dropna().unique() if "rho" in rows else ()
-    return Race(scores, baseline, tuple(settings), left_out, test_share, tuple(sorted(map(float, ratios))))
+    return Race(scores, table, baseline, tuple(settings), left_out, test_share, tuple(sorted(map(float, ratios))))
 
 
 def races(contest: pd.DataFrame, baseline: str, by: list[str]) -> list[tuple[dict, Race]]:

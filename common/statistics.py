@@ -10,6 +10,10 @@ are corrected out of caution, as folds are. Papers 1 and 4 keep the official tes
 the data set, class orders, images kept and seeds are drawn independently for each replicate, so a plain interval covers
 the mean over such draws. It says nothing of another test set, and no claim of theirs does.
 
+Few replicates may agree by chance far more closely than what they are means of. So where values come by setting, an
+interval is not narrower than the spread within each setting implies if settings vary independently of each other, nor
+than that of a difference of two arms that are alike, where one is known (`Noise`). Both only ever widen it.
+
 Missing values (NaN: a diverged network, a cell not run) are left out and `n` counts what remains; infinite values are
 an error. Fewer than two values have no interval: its bounds are NaN. Equal values give an interval of no width, which
 is no certainty: `common.verdicts` decides from it only where a claim says that nothing varies.
@@ -28,6 +32,7 @@ from common.errors import UserError
 
 #: Confidence level of every interval that is shown.
 LEVEL = 0.95
+LEAST = 3  # replicates that a verdict or a lead needs: two may agree by chance
 
 
 @dataclass(frozen=True)
@@ -57,12 +62,20 @@ class Interval:
         return False if self.low > centre + margin or self.high < centre - margin else None
 
 
+@dataclass(frozen=True)
+class Noise:
+    """What chance alone makes of one value: its standard deviation, known with `df` degrees of freedom."""
+
+    deviation: float
+    df: float
+
+
 def corrected(number: int) -> float:
     """The level at which one of `number` groups or rivals decides for all (Bonferroni)."""
     return 1 - (1 - LEVEL) / number
 
 
-def interval(values, level: float = LEVEL, test_share: float | None = None) -> Interval:
+def interval(values, level: float = LEVEL, test_share: float | None = None, noise: Noise | None = None) -> Interval:
     """Mean of replicates with its confidence interval, by Student's t on n - 1 degrees of freedom.
 
     Folds drawn from one data set share training images and are not independent: with `test_share` the variance of their
@@ -70,13 +83,16 @@ def interval(values, level: float = LEVEL, test_share: float | None = None) -> I
 
     Parameters
     ----------
-    values : array_like, shape (n,)
-        One value per replicate; NaN is left out.
+    values : array_like, shape (n,) or (n, settings)
+        One value per replicate, or one per replicate and setting, of which the mean is asked; NaN is left out, and a
+        replicate with it where there are settings.
     level : float
         Confidence level between 0 and 1.
     test_share : float, optional
         Share of all images that a fold tests on: 0.2 for five folds (n_test / n_train = 0.25), 0.5 for 5 x 2 folds.
         None: replicates are independent.
+    noise : Noise, optional
+        Of one replicate's value, or mean over the settings.
 
     Returns
     -------
@@ -85,17 +101,24 @@ def interval(values, level: float = LEVEL, test_share: float | None = None) -> I
     Raises
     ------
     UserError
-        If `values` is not one-dimensional or holds an infinite value, or `level` or `test_share` is not between 0
-        and 1.
+        If `values` has neither one dimension nor two, or holds an infinite value, or `level` or `test_share` is not
+        between 0 and 1.
 
     References
     ----------
     C. Nadeau and Y. Bengio, Inference for the generalization error, Machine Learning 52, 2003, section 4.
+    F. E. Satterthwaite, An approximate distribution of estimates of variance components, Biometrics Bulletin 2, 1946
+    (degrees of freedom of a sum of variances, here of those of the settings).
     """
     if test_share is not None and not 0 < test_share < 1:
         raise UserError(f"test_share is {test_share}; expected a share between 0 and 1, such as 0.2 for five folds")
     extra = 0.0 if test_share is None else test_share / (1 - test_share)
-    return _student(_clean(values), level, extra)
+    if not 0 < level < 1:
+        raise UserError(f"level is {level}; expected a confidence level between 0 and 1, such as 0.95")
+    values = _clean(values)
+    known = [_within_settings(values)] if values.ndim == 2 and len(values) > 1 else []
+    means = values.mean(axis=1) if values.ndim == 2 else values
+    return _student(means, level, extra, [*known, *([noise] if noise else [])])
 
 
 def summarise(frame: pd.DataFrame, by, value: str = "value", test_share: float | str | None = None) -> pd.DataFrame:
@@ -140,22 +163,28 @@ def summarise(frame: pd.DataFrame, by, value: str = "value", test_share: float |
 
 def _clean(values: Sequence[float]) -> np.ndarray:
     values = np.asarray(values, dtype=float)
-    if values.ndim != 1:
-        raise UserError(f"values have shape {values.shape}; expected one dimension, one value per replicate")
+    if values.ndim not in (1, 2):
+        raise UserError(f"values have shape {values.shape}; expected one value per replicate, or a row of settings")
     if np.isinf(values).any():
         raise UserError("values hold an infinite value; expected finite numbers or NaN for a missing replicate")
-    return values[~np.isnan(values)]
+    return values[~np.isnan(values).any(axis=tuple(range(1, values.ndim)))]
 
 
-def _student(values: np.ndarray, level: float, extra: float) -> Interval:
-    """Student's interval, with the variance of the mean taken as ``(1 / n + extra) * s**2``."""
-    if not 0 < level < 1:
-        raise UserError(f"level is {level}; expected a confidence level between 0 and 1, such as 0.95")
+def _within_settings(values: np.ndarray) -> Noise:
+    """What the spread over replicates within each setting makes of the mean over settings that vary independently."""
+    n, settings = values.shape
+    variances = np.where(np.ptp(values, axis=0) == 0, 0.0, values.var(axis=0, ddof=1))
+    total, squares = variances.sum(), (variances**2).sum()
+    return Noise(float(np.sqrt(total)) / settings, float((n - 1) * total**2 / squares) if squares else n - 1)
+
+
+def _student(values: np.ndarray, level: float, extra: float, known: Sequence[Noise]) -> Interval:
+    """Student's interval, the variance of the mean taken as ``(1 / n + extra) * s**2``; at least that of `known`."""
     n = len(values)
     if n < 2:
         return Interval(float(values[0]) if n else np.nan, np.nan, np.nan, n)
-    if np.ptp(values) == 0:  # exactly: the mean of equal values, and their spread, may be off in the last digit
-        return Interval(*[float(values[0])] * 3, n)
-    mean = values.mean()
-    half = stats.t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) * np.sqrt(1 / n + extra)
+    equal = np.ptp(values) == 0  # exactly: the mean of equal values, and their spread, may be off in the last digit
+    mean = values[0] if equal else values.mean()
+    spreads = [Noise(0.0 if equal else values.std(ddof=1), n - 1), *known]
+    half = max(stats.t.ppf((1 + level) / 2, one.df) * one.deviation for one in spreads) * np.sqrt(1 / n + extra)
     return Interval(float(mean), float(mean - half), float(mean + half), n)

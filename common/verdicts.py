@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 
 from common.claim_file import ORDERS, Claim
-from common.statistics import LEVEL, Interval, corrected, interval
+from common.statistics import LEVEL, Interval, Noise, corrected, interval
 
 SAME = 1e-9  # an interval narrower than this is that of one number, up to rounding
 ALIKE = 6  # equal replicates that are no chance: six throws of a fair coin are alike in 1 of 32 trials, five in 1 of 16
@@ -28,6 +28,7 @@ def decide(
     readings: Sequence[Mapping[str, np.ndarray]],
     notes: list[str],
     undecidable: Collection[str] = (),
+    noises: Mapping[str, Noise] | None = None,
 ) -> tuple[Interval, Verdict]:
     """The interval to show and the verdict over all groups.
 
@@ -35,16 +36,18 @@ def decide(
     ----------
     claim : Claim
     readings : sequence of mappings
-        Effect per replicate, by name of the group judged for itself ("": all). The first is shown; a group decides only
-        what it decides in all of them (`divergence.readings`).
+        Effect per replicate, or per replicate and setting, by name of the group judged for itself ("": all). The first
+        is shown; a group decides only what it decides in all of them (`divergence.readings`).
     notes : list of str
         What a reader should know is appended.
     undecidable : collection of str
         Groups that were to be judged, but of which nothing can be said.
+    noises : mapping, optional
+        What chance alone makes of a replicate's effect, by group (`statistics.interval`).
     """
-    shown = readings[0]
-    found = {name: interval(effects, LEVEL, claim.test_share) for name, effects in shown.items()}
-    holds, surely, verdict = _judged(claim, readings, dict.fromkeys([*shown, *undecidable]), undecidable)
+    shown, noises = readings[0], noises or {}
+    found = {name: interval(one, LEVEL, claim.test_share, noises.get(name)) for name, one in shown.items()}
+    holds, surely, verdict = _judged(claim, readings, dict.fromkeys([*shown, *undecidable]), undecidable, noises)
     # The group on which the verdict hangs: first by what its intervals say, then by its estimate. The stricter level
     # counts only where it decides, for the one group that supports `some` or refutes `every`.
     order, strictly = (False, None, True).index, bool(claim.some)
@@ -56,10 +59,10 @@ def decide(
     if len(found) > 1:
         notes.append(f"{'most' if claim.some else 'least'} favourable of {len(found)}: {name}")
         if verdict is (Verdict.SUPPORTED if claim.some else Verdict.NOT_SUPPORTED) and found[name].n > 1:
-            strict = interval(shown[name], corrected(len(holds)), claim.test_share)
+            strict = interval(shown[name], corrected(len(holds)), claim.test_share, noises.get(name))
             notes.append(f"corrected for {len(holds)} groups, its interval is [{strict.low:.3g}, {strict.high:.3g}]")
     if verdict is Verdict.UNDECIDED:
-        alone = _judged(claim, readings[:1], shown)[-1]
+        alone = _judged(claim, readings[:1], shown, (), noises)[-1]
         if alone is not verdict:
             notes.append(f"undecided because of what diverged: the rest alone would be {alone}")
         elif found[name].n > 1 and _still(claim, found[name]):
@@ -76,14 +79,16 @@ def counted(claim: Claim, value: float) -> tuple[Interval, Verdict]:
     return found, Verdict.SUPPORTED if holds else Verdict.NOT_SUPPORTED
 
 
-def _judged(claim: Claim, readings: Sequence[Mapping], names: Collection[str], undecidable: Collection[str] = ()):
+def _judged(
+    claim: Claim, readings: Sequence[Mapping], names: Collection[str], undecidable: Collection[str], noises: Mapping
+):
     """What each group says, at the plain level and at that corrected for their number, and the verdict over all."""
 
     def answers(level: float) -> dict[str, bool | None]:
-        return {
-            name: None if name in undecidable else _holds(claim, [one.get(name) for one in readings], level)
-            for name in names
-        }
+        found = dict.fromkeys(names)
+        for name in found.keys() - set(undecidable):
+            found[name] = _holds(claim, [one.get(name) for one in readings], level, noises.get(name))
+        return found
 
     holds, surely = answers(LEVEL), answers(corrected(len(names)))
     if claim.some:
@@ -93,11 +98,11 @@ def _judged(claim: Claim, readings: Sequence[Mapping], names: Collection[str], u
     return holds, surely, Verdict.SUPPORTED if supported else Verdict.NOT_SUPPORTED if refuted else Verdict.UNDECIDED
 
 
-def _holds(claim: Claim, effects: Sequence[np.ndarray | None], level: float) -> bool | None:
+def _holds(claim: Claim, effects: Sequence[np.ndarray | None], level: float, noise) -> bool | None:
     """Whether what all readings span together is where the claim says; None if that does not decide."""
     if any(one is None for one in effects):  # a group that is not whole in one of them
         return None
-    spans = [interval(one, level, claim.test_share) for one in effects]
+    spans = [interval(one, level, claim.test_share, noise) for one in effects]
     if any(_still(claim, one) for one in spans):
         return None
     lows, highs = ([getattr(one, end) for one in spans] for end in ("low", "high"))

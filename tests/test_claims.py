@@ -170,7 +170,7 @@ def test_what_is_required_decides_which_replicates_stay():
     frame = results(lambda rho, mu: 0.01, range(3), (1, 10, 100), (0.2,))
     begun = frame[(frame["replicate"] < 2) | (frame["rho"] < 100)]
     row = judge(begun, requires={"rho": [1, 10, 100]})
-    assert row.verdict == "supported" and row.n == 2 and row.cells == 3
+    assert row.low > 0 and row.n == 2 and row.cells == 3
     row = judge(frame[(frame["replicate"] == 0) | (frame["rho"] == 1)], requires={"rho": [1, 10, 100]})
     assert row.verdict == "undecided" and row.n == 1 and row.cells == 3
 
@@ -460,7 +460,7 @@ def test_schedules_are_never_mixed():
 def test_a_longer_schedule_is_judged_once_it_covers_the_grid(rhos, judged):
     short = results(lambda rho, mu: -0.05, rhos=(10, 100, 250, 500, 1000), iterations=2500)
     row = judge(pd.concat([short, results(lambda rho, mu: 0.01, replicates=range(2), rhos=rhos)]))
-    assert row.verdict == ("supported" if judged == 10_000 else "not supported")
+    assert row.verdict == ("undecided" if judged == 10_000 else "not supported") and (row.effect > 0) == (judged > 2500)
     assert row.n == (2 if judged == 10_000 else 4) and row.cells == 2 * (len(rhos) if judged == 10_000 else 5)
     assert ("10000 iterations not judged, too few: 2 of 10 comparisons" in row.verdict_note) == (judged == 2500)
     assert ("two replicates only" in caveats(row.verdict_note)[0]) == (row.n == 2)
@@ -710,6 +710,46 @@ def test_a_frame_of_something_else_is_refused():
 def test_numbers_that_differ_in_a_small_digit_are_other_cells():
     frame = UP.assign(weight_decay=np.where(UP["method"] == "better", 5e-4, 1e-4))
     assert judge(frame).verdict_note.endswith("they differ in weight_decay)")
+
+
+def test_means_over_settings_that_agree_by_chance_decide_nothing():
+    # By replicate +.03 and -.01 in one setting, the reverse in the other: their means are all .01.
+    frame = results(lambda rho, mu: 0.01, rhos=(10,))
+    swing = np.where(frame["mu"] == 0.2, 0.02, -0.02) * np.where(frame["replicate"] % 2, 1, -1)
+    frame["value"] += np.where(frame["method"] == "better", swing, 0)
+    row = judge(frame)
+    assert row.effect == pytest.approx(0.01, abs=1e-3) and row.verdict == "undecided" and row.high - row.low > 0.03
+    # Classes of one network are no settings of their own: what one gains another loses.
+    classes = frame.assign(class_label=(frame["mu"] * 10).astype(int), mu=0.2)
+    assert judge(classes).verdict == "supported" and judge(classes).effect == pytest.approx(row.effect)
+
+
+def test_classes_weigh_alike_whatever_the_number_in_a_setting():
+    frame = results(lambda rho, mu: 0.02 if rho == 10 else 0.01)
+    frame = frame[(frame["rho"] == 10) | (frame["mu"] == 0.2)]
+    classes = frame.assign(class_label=(frame["mu"] * 10).astype(int), mu=0.2)
+    assert judge(classes).effect == pytest.approx((2 * 0.02 + 0.01) / 3, abs=2e-4)
+
+
+def test_two_replicates_decide_nothing():
+    row = judge(UP[UP["replicate"] < 2])
+    assert row.verdict == "undecided" and row.low > 0
+    assert "two replicates only: supported by their one difference, a verdict needs 3" in row.verdict_note
+
+
+def test_arms_that_are_alike_say_what_chance_makes_of_a_difference():
+    asked = []
+
+    def chance(metric, judged, rows):
+        asked.append((metric, len(judged), len(rows)))
+        return 0.03, 20
+
+    row = judge(UP, SimpleNamespace(chance=chance))
+    half = 2.08596 * 0.03 / np.sqrt(4) / np.sqrt(4)  # a mean over four settings, of four replicates
+    assert (row.high - row.low) / 2 == pytest.approx(half, rel=1e-4) and asked == [("auc", 4, len(UP))]
+    assert row.verdict == "undecided" and judge(UP, SimpleNamespace(chance=lambda *_: None)).verdict == "supported"
+    level = {"test": "level", "against": None, "direction": "greater", "margin": 0, "value": 0.5}
+    assert judge(UP, SimpleNamespace(chance=chance), **level).verdict == "supported" and len(asked) == 1
 
 
 def test_what_is_said_of_an_arm_is_said_of_the_replicates_that_are_judged():

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from common.errors import UserError
-from common.statistics import Interval, interval, summarise
+from common.statistics import Interval, Noise, interval, summarise
 
 
 def coverage(samples: np.ndarray, truth: float, level: float = 0.95, **options) -> float:
@@ -49,7 +49,7 @@ def test_missing_values_are_left_out_and_too_few_have_no_bounds():
     ("call", "message"),
     [
         (lambda: interval([1.0, np.inf]), "infinite"),
-        (lambda: interval([[1.0, 2.0]]), "shape"),
+        (lambda: interval([[[1.0, 2.0]]]), "shape"),
         (lambda: interval([1.0, 2.0], level=95), "0.95"),
         (lambda: interval([1, 2], test_share=1.0), "test_share"),
         (lambda: summarise(pd.DataFrame({"value": [1.0]}), "method"), "'method'"),
@@ -67,6 +67,32 @@ def test_interval_of_folds_by_hand():
     half = stats.t.ppf(0.975, 4) * np.sqrt((1 / 5 + 0.25) * values.var(ddof=1))
     found = interval(values, test_share=0.2)
     assert (found.low, found.high) == pytest.approx((0.03 - half, 0.03 + half))
+
+
+def test_settings_that_vary_keep_an_interval_wide_whose_means_agree_by_chance():
+    crossing = interval([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]])  # each s = 1, so of their mean sqrt(2) / 2, with 4 df
+    half = 2.77645 * np.sqrt(0.5) / np.sqrt(3)
+    assert (crossing.low, crossing.estimate, crossing.high) == pytest.approx((2 - half, 2, 2 + half), abs=1e-5)
+    together = interval([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])  # these are as wide as their means are apart
+    assert together == interval([1.0, 2.0, 3.0])
+    assert interval([[1.0], [2.0], [3.0]]) == together
+    # Settings of other spreads: s**2 = 1 and 4, df = 2 * 5**2 / (1 + 16).
+    uneven = interval([[1.0, 5.0], [2.0, 3.0], [3.0, 1.0]])
+    half = max(stats.t.ppf(0.975, 50 / 17) * np.sqrt(5) / 2, stats.t.ppf(0.975, 2) * 0.5) / np.sqrt(3)
+    assert uneven.high - uneven.estimate == pytest.approx(half)
+    assert interval([[1.0, np.nan], [2.0, 1.0], [4.0, 0.0]]).n == 2  # only whole replicates
+
+
+def test_noise_that_is_known_only_widens():
+    known = Noise(0.5, 10)
+    assert interval([1.0, 1.0, 1.0], noise=known).high == pytest.approx(1 + stats.t.ppf(0.975, 10) * 0.5 / np.sqrt(3))
+    assert interval([1.0, 2.0, 3.0], noise=known) == interval([1.0, 2.0, 3.0])
+    assert np.isnan(interval([1.0], noise=known).low)
+
+
+def test_interval_over_independent_settings_covers_at_least_as_often_as_it_says():
+    rng = np.random.default_rng(8)
+    assert coverage(rng.normal(0, [1.0, 2.0, 0.1], (1000, 3, 3)), 0.0) >= 0.95
 
 
 def test_interval_answers_what_claims_ask():
