@@ -16,7 +16,7 @@ SYMBOLS = {"rho": "ρ", "mu": "μ"}
 LIMITS = (
     "most favourable", "least favourable", "corrected for", "other weights", "no test defect", "two replicates only",
     "a reconstruction", "a head", "stand-in", "shortened", "diverged in", "a level is judged", "undecided at the level",
-    "undecided because", "all replicates from one", "counted",
+    "undecided because", "all replicates from one", "counted", "no pair overlapped",
 )  # fmt: skip
 MINUS = "\N{MINUS SIGN}"
 

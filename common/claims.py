@@ -204,8 +204,8 @@ def _judge(claim: Claim, rows: pd.DataFrame, study: _Study, notes: list[str]) ->
 
 
 def _of_own_arm(rows: pd.DataFrame, judged: pd.DataFrame, replicates: pd.Index) -> pd.DataFrame:
-    """The rows of all metrics and classes that belong to the judged cells of the claim's own arm."""
-    cell = [column for column in rows if column in judged and column != "class_label"]
+    """The rows of all metrics, classes and pairs of these that belong to the judged cells of the claim's own arm."""
+    cell = [column for column in rows if column in judged and column not in ("class_label", "pair")]
     return rows[rows["replicate"].isin(replicates)].merge(judged[cell].drop_duplicates(), on=cell)
 
 

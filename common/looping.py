@@ -60,7 +60,7 @@ def fit_alone(build, data: Resident, member: Member, k: int, settings: Settings)
                 layer.key = key
             with settings.autocast(device):
                 logits = network(data.gather(batch, partial(settings.augmentation.cut, views=views_t)))
-            loss = batch_loss(logits, data.labels[batch], weights, member.focal)
+            loss = batch_loss(logits, data.labels[batch], weights, member.focal, member.normalised)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -34,6 +34,8 @@ class Member:
         None takes the schedule's.
     class_weights : array, shape (C,), or None
         Weights of the loss by class; a batch's loss is the plain mean of weighted losses.
+    normalised : bool
+        The loss is divided by the weights of the batch instead of its size, as torch's weighted mean is.
     initial : dict or None
         State to start from instead of a fresh initialisation (a second phase).
     focal : float
@@ -51,6 +53,7 @@ class Member:
     seed_dropout: int = 0
     seed_augmentation: int = 0
     focal: float = 0.0
+    normalised: bool = False
 
     def __post_init__(self):
         if not self.focal >= 0:
@@ -169,15 +172,25 @@ def initialise(build, member: Member) -> nn.Module:
 
 
 def batch_loss(
-    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None, focal: float | torch.Tensor = 0.0
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    weights: torch.Tensor | None,
+    focal: float | torch.Tensor = 0.0,
+    normalised: bool | torch.Tensor = False,
 ) -> torch.Tensor:
     """Mean over the batch of the (weighted, focal) cross-entropy, in fp32.
 
-    Not torch's weighted 'mean', which divides by the batch's weights: only the plain mean has the oversampled loss as
-    its expectation.
+    Only the plain mean of weighted losses has the oversampled loss as its expectation. Torch's weighted 'mean', which
+    divides by the batch's weights (`normalised`), takes no larger steps for a batch with a heavy class in it.
     """
     loss = functional.cross_entropy(logits.float(), labels, reduction="none")
     if isinstance(focal, torch.Tensor) or focal > 0:
         # (1 - p)^focal with p = exp(-loss); an exponent below 1 has no finite slope at p = 1.
         loss = loss * (-torch.expm1(-loss)).clamp_min(1e-12).pow(focal)
-    return (loss if weights is None else loss * weights[labels]).mean()
+    if weights is None:
+        return loss.mean()
+    weight = weights[labels]
+    plain = (loss * weight).mean()
+    if isinstance(normalised, torch.Tensor):
+        return torch.where(normalised, plain / weight.mean(), plain)
+    return plain / weight.mean() if normalised else plain

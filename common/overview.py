@@ -171,6 +171,8 @@ def advice(found: dict[str, Account]) -> list[tables.Html]:
     for one in filter(None, found.values()):
         scores = _in_order(one, "strength")
         for group, race in contest.races(scores, one.own.BASELINE, [*contest.PLACE, "strength"]):
+            if group["metric"] in contest.ONE_SIDED:
+                continue
             title = f"If you {group['situation']} (paper {one.paper.number})"
             lost = contest.unstable(scores[scores["where"] == group["where"]])
             rules.setdefault(title, []).append(contest.advice(group, race, one.own.MEASURES, lost))

@@ -23,6 +23,8 @@ from common.statistics import LEAST, Interval, corrected, interval
 MILD = 10  # the ratio up to which imbalance is called mild
 WORTH = 0.002  # a gain that surely is smaller than this makes no difference in use
 DIVERGED = "diverged"
+#: Measures that a method raises by calling everything rare. Who is ahead in them is shown; no rule is read off them.
+ONE_SIDED = ("recall_few", "minor_recall")
 SAME = 1e-9  # scores that differ by less are the baseline's own, such as the AUC of a method that keeps its order
 NAMED = 4  # methods that a list names, at most
 PLACE = ["situation", "where", "metric"]
@@ -284,7 +286,8 @@ def _use(one: Race, pick: str, unstable: Collection[str]) -> str:
         return f"undecided, n = {one.n} of at least {LEAST}: {highest}"
     if not one.better:
         if not one.ties(one.baseline):
-            return f"{one.baseline}: every other method is worse"
+            others = _listed(list(one.scores.columns.drop(one.baseline)))
+            return f"{one.baseline}: every other method that was measured is worse ({others})"
         return f"undecided: nothing is shown to be better than {one.baseline}; {highest}"
     if all(one.gap(name, one.baseline).within(WORTH) for name in one.better):
         return f"makes no difference: {pick} is better than {one.baseline}, by less than {WORTH:g}"

@@ -24,19 +24,21 @@ ALLCNN = {
     "count_scale": [1],
     "plateau": ["exponential"],
 }
+VGG16 = ALLCNN | {"network": ["vgg16"]}
 FEATURES = {"dataset": ["cifar10", "mnist"], "representation": ["features"], "variant": ["paper"]}
 PAIRS = {"dataset": ["cifar10"], "ablation": [False]}
 DEFECTS = {"imbalance": ["ratio"], "trunk": ["imagenet"], "network": ["multiscale"]}
-#: What the columns of a filter hold, in words.
+#: What the columns of a filter hold, in words; of a paper with several networks for each.
 DATA = {
     "systematic_study": "MNIST, step imbalance",
-    "category_centers": "CIFAR-10, All-CNN",
+    "category_centers": {"allcnn": "CIFAR-10, All-CNN", "vgg16": "CIFAR-10, VGG-16"},
     "mobilenet_features": "CIFAR-10 and MNIST, features",
     "class_specific_extrapolation": "CIFAR-10, features of VGG-19",
     "multiscale_transfer": "surfaces with defects, ImageNet trunk; a reconstruction, magnetic tiles a stand-in",
 }
 #: Where replicates share images, what one tests on: as in the claims of these papers on these sets.
 SHARES = {"mobilenet_features": 0.1667, "multiscale_transfer": 0.5}
+DECOUPLED = ("logit adjustment", "cRT", "tau-norm", "LWS")
 #: Topic to comparisons: stem, filters of both arms, metric, method, and the one it is compared with.
 TOPICS = {
     "thresholding": [
@@ -44,19 +46,19 @@ TOPICS = {
         ("systematic_study", STEP, "accuracy", "oversampling + thresholding", "oversampling"),
         ("category_centers", ALLCNN, "accuracy", "logit adjustment", "D"),
         ("category_centers", ALLCNN, "accuracy", "O logit adjustment", "OD"),
+        ("category_centers", VGG16, "accuracy", "logit adjustment", "D"),
+        ("category_centers", VGG16, "accuracy", "O logit adjustment", "OD"),
         ("class_specific_extrapolation", PAIRS, "minor_recall", "logit adjustment", "no extrapolation"),
     ],
     "centres": [
-        ("category_centers", ALLCNN, "accuracy", "C", "D"),
-        ("category_centers", ALLCNN, "accuracy", "C", "logit adjustment"),
-        ("category_centers", ALLCNN, "accuracy", "C", "cRT"),
-        ("category_centers", ALLCNN, "accuracy", "C", "tau-norm"),
-        ("category_centers", ALLCNN, "accuracy", "C", "LWS"),
+        *(("category_centers", ALLCNN, "accuracy", "C", rival) for rival in ("D", "linear", *DECOUPLED)),
+        *(("category_centers", VGG16, "accuracy", "C", rival) for rival in ("D", *DECOUPLED)),
     ],
     "two phases": [
         ("systematic_study", STEP, "accuracy", "two-phase oversampling", "oversampling"),
         ("systematic_study", STEP, "accuracy", "two-phase oversampling", "baseline"),
         ("category_centers", ALLCNN, "accuracy", "cRT", "linear"),
+        ("category_centers", VGG16, "accuracy", "cRT", "D"),
         ("multiscale_transfer", DEFECTS, "balanced_accuracy", "two-stage balanced-natural", "one-stage balanced"),
         ("multiscale_transfer", DEFECTS, "balanced_accuracy", "two-stage natural-balanced", "one-stage natural"),
         (
@@ -107,7 +109,7 @@ def meeting(topic: str, measured: Mapping[str, tuple[pd.DataFrame, object]]) -> 
                 "n": int(found["n"]),
                 "which is": "; ".join(filter(None, (WORDS[found["verdict"]], caveats(found["verdict_note"])[0]))),
                 "measure": metric(measure),
-                "data": DATA[stem],
+                "data": DATA[stem] if isinstance(DATA[stem], str) else DATA[stem][on["network"][0]],
                 "paper": next(paper.number for paper in PAPERS if paper.stem == stem),
             }
         )

@@ -93,11 +93,14 @@ def fit_stacked(
 
     focal = torch.tensor([float(m.focal) for m in members], device=device)
     any_focal = any(m.focal for m in members)
+    normalised = torch.tensor([m.normalised for m in members], device=device)
+    any_normalised = any(m.normalised for m in members)
 
-    def loss_of(free_k, frozen_k, buffers_k, inputs, labels, weights_k, focal_k):
+    def loss_of(free_k, frozen_k, buffers_k, inputs, labels, weights_k, focal_k, normalised_k):
         with settings.autocast(device):
             logits = functional_call(skeleton, {**free_k, **frozen_k, **buffers_k}, (inputs,))
-        return batch_loss(logits, labels, weights_k, focal_k if any_focal else 0.0)
+        special = focal_k if any_focal else 0.0, normalised_k if any_normalised else False
+        return batch_loss(logits, labels, weights_k, *special)
 
     gradient = vmap(grad_and_value(loss_of))
     dropouts = dropout.layers(skeleton)
@@ -153,7 +156,8 @@ def fit_stacked(
             # Gathered by one flat index, because advanced indexing keeps no channels-last order.
             cut = partial(settings.augmentation.cut, views=views[:, i].flatten(0, 1))
             inputs = data.gather(batch.reshape(-1), cut).unflatten(0, batch.shape)
-            gradients, losses = gradient(free, frozen, buffers, inputs, data.labels[batch], weights, focal)
+            own = data.labels[batch], weights, focal, normalised
+            gradients, losses = gradient(free, frozen, buffers, inputs, *own)
             with torch.no_grad():
                 of_weights = rates * decay[t]
                 of_biases = of_weights * schedule.bias_rate

@@ -68,14 +68,17 @@ def waiting_table(verdicts: pd.DataFrame, caption: str = "Claims that our result
 
 
 def judgement(row: Mapping) -> Html:
-    """Badge of an evaluated claim with what limits the verdict, folded how it came about, and what was changed."""
-    note, changed = (value if isinstance(value := row.get(name), str) else "" for name in ("verdict_note", "changed"))
+    """Badge of an evaluated claim with what limits the verdict; folded how it came about, a note, what was changed."""
+    names = ("verdict_note", "note", "changed")
+    note, more, changed = (value if isinstance(value := row.get(name), str) else "" for name in names)
     limits, how = (note, "") if row["verdict"] == "no data" else caveats(note)
     html = verdict(row["verdict"])
     if limits:
         html += Html(' <span class="note">{}</span>').format(limits)
     if how:
         html += Html(' <details class="note"><summary>how judged</summary>{}</details>').format(how)
+    if more:
+        html += Html(' <details class="note"><summary>note</summary>{}</details>').format(more)
     if changed:
         mark = ' <details class="note changed"><summary>changed {} first results</summary>{}</details>'
         html += Html(mark).format("after" if _in_view(changed) else "before its", changed)
@@ -103,7 +106,11 @@ def changes(verdicts: pd.DataFrame) -> Html:
 
 
 def _in_view(changed: str) -> bool:
-    """Whether a claim was changed with results in view: it begins with the date, and when in the course of the runs."""
+    """Whether a claim was changed with results of what it compares in view.
+
+    It begins with the date, and when in the course of the runs; before any result of one of its sides there was nothing
+    to compare.
+    """
     return not changed.partition(", ")[2].startswith("before any result")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common import claims
+from common import claims, matching
 from common.claim_words import caveats
 from common.published_numbers import published
 from common.studies import class_specific_extrapolation as paper
@@ -158,3 +158,81 @@ def test_verdicts_say_what_is_not_the_papers_own():
     assert paper.remarks(settings.assign(hidden=4096)) == ["a reconstruction where the paper is silent"]
     limits, _ = caveats("; ".join([*paper.remarks(settings), "on 1 setting"]))
     assert limits == "a reconstruction where the paper is silent; a head 512 wide, not 4,096"
+
+
+# -- what verdicts know ------------------------------------------------------------------------------------------------
+
+
+def test_a_level_is_judged_on_the_papers_network_alone():
+    """What is saved, and which classes are closest, is told within one network."""
+    frame = as_the_paper_says()
+    full, narrow = (
+        claims.evaluate(claims.load(paper.STEM), rows, paper).set_index("id")
+        for rows in (frame, frame.assign(hidden=512))
+    )
+    levels = ["overlapped-below-tau", "separable-above-tau"]
+    assert set(narrow.loc[levels, "verdict"]) == {"no data"}
+    assert narrow.drop(levels)["verdict"].equals(full.drop(levels)["verdict"])
+    assert "on the paper's network only: here a head 512 wide, not 4,096" in narrow.loc[levels[0], "verdict_note"]
+    assert paper.levels(pd.DataFrame()) == paper.levels(pd.DataFrame({"method": ["no extrapolation"]})) == ""
+
+
+def at_tau(method, *accuracies):
+    """Rows of an arm's worst and another pair, one accuracy of the worst a replicate."""
+    rows = [row(r, method, "held_out_pair_accuracy", value, "Dog-Cat") for r, value in enumerate(accuracies)]
+    rows += [row(r, method, "held_out_pair_accuracy", 0.9, "Truck-Ship") for r in range(len(accuracies))]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("arm", "does"), [("run", "every pair at random"), ("written", "no samples"), ("two", "the two worst")]
+)
+def test_caveats_count_the_replicates_in_which_no_pair_is_overlapped(arm, does):
+    rows = at_tau(paper.METHODS[arm], 0.6, 0.8, 0.6)
+    (told,) = paper.caveats("accuracy", rows)
+    assert told.startswith("no pair overlapped at tau = 0.7 in 1 of 3 replicates: there it ") and does in told
+    assert "at tau = 0.5 in 3 of 3" in paper.caveats("accuracy", rows.assign(tau=0.5))[0]
+    assert paper.caveats("accuracy", at_tau(paper.METHODS[arm], 0.6, 0.65)) == []
+    assert paper.caveats("accuracy", at_tau("asymmetric", 0.8)) == paper.caveats("accuracy", rows[:0]) == []
+
+
+def two_arms(differences, overlapped=(), ablation=False):
+    """PR-AUC and accuracy of random selection and of the class specific arm as run, one difference a replicate."""
+    rows = []
+    for r, difference in enumerate(differences):
+        for method, more in {"random": 0, paper.METHODS["run"]: difference}.items():
+            rows.append(row(r, method, "accuracy", 0.7 + more, "", ablation))
+            for pair in ("Truck-Ship", "Dog-Cat"):
+                rows.append(row(r, method, "pr_auc", 0.9 + more, pair, ablation))
+                rows.append(row(r, method, "overlapped", 0, pair, ablation) | {"value": float((r, pair) in overlapped)})
+    return pd.DataFrame(rows)
+
+
+def test_chance_is_what_alike_arms_differ_by():
+    frame = two_arms([0.03, -0.04, 0.02, 0.01], overlapped=[(0, "Dog-Cat")])
+    rows = matching.tidy(frame)
+    judged = pd.DataFrame({"ablation": [0.0], "dataset": "cifar10", "pair": "Airplane-Automobile", "method": "top"})
+    deviation, df = paper.chance("pr_auc", judged, rows)
+    squares = 0.03**2 + 2 * (0.04**2 + 0.02**2 + 0.01**2)
+    assert df == 7 and deviation == pytest.approx(np.sqrt(squares / 7), abs=1e-3)
+    # Over all classes two networks are alike only where every pair is separable.
+    assert paper.chance("accuracy", judged, rows) == (pytest.approx(np.sqrt(0.0021 / 3), abs=1e-3), 3)
+    assert (
+        paper.chance("accuracy", judged, matching.tidy(two_arms([0.03, -0.04]))) is None
+    )  # two differences tell little
+    with_ablation = matching.tidy(pd.concat([frame, two_arms([0.5, 0.5], ablation=True)]))
+    assert paper.chance("pr_auc", judged, with_ablation) == (deviation, df)
+
+
+def test_no_arms_that_are_alike_say_nothing_of_chance():
+    rows = matching.tidy(two_arms([0.03, -0.04]))
+    judged = pd.DataFrame({"ablation": [0.0], "method": "top", "method (against)": "random"})
+    assert paper.chance("pr_auc", judged, rows) is not None
+    assert paper.chance("pr_auc", judged.assign(ablation=1.0), rows) is None
+    # Two pairs of one network: no arm differs from another.
+    assert paper.chance("pr_auc", judged.assign(method="random"), rows) is None
+    assert paper.chance("recall", judged, rows) is paper.chance("pr_auc", judged, rows[:0]) is None
+    assert paper.chance("pr_auc", judged, rows.drop(columns="pair")) is None
+    assert paper.chance("pr_auc", pd.DataFrame(), pd.DataFrame()) is None
+    assert paper.chance("pr_auc", pd.DataFrame(), rows[rows["method"] == "random"]) is None
+    assert paper.chance("pr_auc", pd.DataFrame(), rows.drop(columns=["ablation", "dataset", "rho"])) is not None

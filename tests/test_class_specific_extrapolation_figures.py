@@ -8,6 +8,7 @@ from common import study, tables
 from common.studies import class_specific_extrapolation as paper
 from common.studies import class_specific_extrapolation_figures as show
 from common.studies import class_specific_extrapolation_latent_figures as latent_figures
+from common.studies import class_specific_extrapolation_overview as overview
 from common.studies.class_specific_extrapolation_results import experiment
 
 TINY = {"majors": 30, "minors": 10, "held_out": 5, "epochs": 1, "hidden": 8, "iterations": 1, "head_epochs": 1}
@@ -93,8 +94,8 @@ def test_experiments_do_not_mix(run):
     wide = frame[frame["replicate"] == 0].assign(hidden=4096, key="w" + frame["key"], value=0.75)
     assert paper.judged(pd.concat([frame, wide], ignore_index=True)).equals(frame), "one replicate has the wide head"
     table = show.by_starts(both)
-    assert table["starts"].tolist() == ["images and synthetic samples", "images only"]
-    assert table.loc[1, show.pairs_of(paper.main_rows(frame))[0]].startswith("0.2500") and show.by_starts(frame).empty
+    assert table["starts"].tolist() == ["nothing", "images and synthetic samples", "images only"]
+    assert table.loc[2, show.pairs_of(paper.main_rows(frame))[0]].startswith("0.2500") and show.by_starts(frame).empty
 
 
 def test_two_arms_of_one_rule_differ_by_chance_alone():
@@ -110,14 +111,95 @@ def test_two_arms_of_one_rule_differ_by_chance_alone():
     assert show.by_chance(pd.DataFrame(rows[:2])).empty
 
 
+def samples(method, replicate, **values):
+    """Rows of how a pair's samples came about."""
+    place = {"method": method, "pair": "A-B", "replicate": replicate}
+    return [{**place, "metric": name, "value": value} for name, value in {"pr_auc": 0.5, **values}.items()]
+
+
 def test_how_samples_came_about():
     values = {"generated": 40, "distinct": 30, "skipped": 90, "clipped": 0.25}
-    frame = pd.DataFrame(
-        [{"method": "top", "pair": "A-B", "metric": name, "value": value} for name, value in values.items()]
-        + [{"method": "top", "pair": "A-B", "metric": "pr_auc", "value": 0.5}]
-    )
-    (row,) = show.sampling(frame).to_dict("records")
-    assert (row["pairs without a crossing, %"], row["repeated, %"], row["targets clipped, %"]) == (75, 25, 25)
+    frame = pd.DataFrame([row for method in ("top", "asymmetric") for row in samples(method, 0, **values)])
+    top, asymmetric = show.sampling(frame).to_dict("records")
+    assert (top["pairs without a crossing, %"], top["repeated, %"], top["samples"]) == (75, 25, "40")
+    # Without equation 1 there is no target to clip.
+    assert (top["targets clipped, %"], asymmetric["targets clipped, %"]) == (tables.MISSING, "25.0")
+
+
+def test_shares_of_samples_are_of_all_replicates_that_made_some():
+    first = {"generated": 40, "distinct": 30, "skipped": 10, "clipped": 0.5, "overlapped": 1}
+    second = {"generated": 10, "distinct": 10, "skipped": 30, "clipped": 0.1, "overlapped": 1}
+    skips = {"generated": 0, "overlapped": 0}  # as written: a separable pair is not tried
+    unbiased = {"generated": 50, "distinct": 50, "skipped": 0, "clipped": 0.0, "overlapped": 0}  # as run: at random
+    written, run = paper.METHODS["written"], paper.METHODS["run"]
+    rows = [samples(method, r, **values) for method in (written, run) for r, values in enumerate((first, second))]
+    rows += [samples(written, 2, **skips), samples(run, 2, **unbiased), samples("no extrapolation", 0, **skips)]
+    table = show.sampling(pd.DataFrame([row for part in rows for row in part])).set_index("method")
+    assert table.loc[written, ["n", "samples"]].tolist() == [2, "10 to 40"] and set(table.index) == {written, run}
+    assert table.loc[written, "pairs without a crossing, %"] == pytest.approx(100 * (10 + 30) / (40 + 40))
+    assert table.loc[written, "repeated, %"] == pytest.approx(100 * (10 + 0) / (40 + 10))
+    assert table.loc[run, "repeated, %"] == pytest.approx(100 * 10 / 100)
+    clipped = f"{100 * (0.5 * 30 + 0.1 * 10) / 40:.1f}"
+    assert table.loc[written, "targets clipped, %"] == clipped
+    assert table.loc[run, "targets clipped, %"] == f"{clipped} (n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}2)"
+    shares = table.filter(like="%").drop(columns="targets clipped, %")
+    assert shares.ge(0).all(axis=None) and shares.le(100).all(axis=None)
+    assert show.sampling(pd.DataFrame(samples(written, 2, **skips))).empty
+
+
+def test_closest_pairs_say_in_how_many_replicates(run):
+    distances = {0: (1, 5, 5, 1), 1: (1, 5, 5, 1), 2: (5, 1, 1, 5)}
+    rows = [
+        {"replicate": r, "method": "backbone", "metric": metric, "pair": pair, "value": value}
+        for r, values in distances.items()
+        for pair, value in zip(("Truck-Ship", "Dog-Ship", "Truck-Cat", "Dog-Cat"), values, strict=True)
+        for metric in ("centre_distance", "nearest_share")
+    ]
+    table = latent_figures.closeness(pd.DataFrame(rows)).set_index("minor class")
+    assert table.loc["Ship", ["one to one", "paper"]].tolist() == ["Truck (2 of 3)"] * 2
+    assert table.loc["Cat", "one to one"] == "Dog (2 of 3)"
+    of_shapes = latent_figures.closeness(experiment(run.frame(), run.curves(), False).frame)
+    assert of_shapes["paper"].isna().all() and of_shapes["one to one"].str.endswith(" of 2)").all()
+
+
+def test_the_share_of_time_that_samples_take(run):
+    frame = experiment(run.frame(), run.curves(), False).frame
+    seconds = {"sampling_seconds": [1.0, 3.0], "seconds": [10.0, 30.0]}
+    for metric, values in seconds.items():
+        frame.loc[(frame["metric"] == metric) & (frame["method"] == "random"), "value"] = values
+    column = "making samples, % of time"
+    shares = show.cost(frame).set_index("method")[column]
+    assert shares["random"] == "10.0" and shares["no extrapolation"] == "0.0"
+    one = frame[(frame["metric"] != "seconds") | (frame["replicate"] == 0)]
+    assert show.cost(one).set_index("method").loc["random", column].startswith("10.0 (n")
+    untimed = show.cost(frame[~frame["metric"].isin(list(seconds))])
+    assert set(untimed[column]) == {tables.MISSING}
+
+
+def test_what_starts_change_is_told_with_the_deviation(run):
+    """Of random selection, on the pairs where its gain rises and falls most, on the replicates that have both."""
+    frame = run.frame()
+    first, *_, last = show.pairs_of(paper.main_rows(frame))
+    scores = frame[(frame["metric"] == "pr_auc") & ~frame["ablation"].astype(bool) & (frame["replicate"] == 1)]
+    gains = scores.pivot_table(index="pair", columns="method", values="value")
+    gain = gains["random"] - gains["no extrapolation"]
+    moved = {first: 0.2, last: -0.1}
+    real = frame[(frame["method"] == "random") & (frame["replicate"] == 1)]
+    real = real.assign(starts="real", key="r" + real["key"], value=real["value"] + real["pair"].map(moved).fillna(0.0))
+
+    def told(measured):
+        (row,) = (r for r in paper.deviations(run.parameters, measured) if r["what"] == overview.MATTER[2])
+        return row["why"]
+
+    both = told(pd.concat([frame, real]))
+    expected = [
+        f"{tables.effect(gain[pair], sign=True)} on {pair}, with images alone "
+        f"{tables.effect(gain[pair] + change, sign=True)}"
+        for pair, change in moved.items()
+    ]
+    assert ", and ".join(expected) in both and both.endswith("; 1 replicate)")
+    assert told(None) == told(frame) and "PR-AUC" not in told(None)
+    assert "what segments begin at" not in {row["what"] for row in paper.deviations(paper.Parameters(starts="real"))}
 
 
 def test_nothing_measured_gives_nothing(tmp_path):
@@ -145,7 +227,7 @@ def test_deviations_follow_the_parameters(run):
         head_epochs=10, image_size=224, dropout=0.5, batch_norm=False, ablation=(1000, 500, 300),
     )  # fmt: skip
     named = {row["what"] for row in paper.deviations(full)}
-    assert named == {"what is trained on synthetic samples", "no extrapolation"}
+    assert named == {"what is trained on synthetic samples", "no extrapolation", "what segments begin at"}
     assert {"data", "batch normalisation", "iterations"} < {row["what"] for row in paper.deviations(paper.Parameters())}
     again = paper.parameters_of(run.frame())
     assert (again.majors, again.replicates, again.ablation, again.samplers) == (30, 2, (10, 5), run.parameters.samplers)

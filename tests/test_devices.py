@@ -71,6 +71,7 @@ NORMED = built(networks.AllCNNBatchNorm, width=4)
 CASES = {
     "plain": (LENET, {}, {}),
     "weighted": (LENET, {"class_weights": np.ones(CLASSES)}, {}),
+    "normalised": (LENET, {"class_weights": np.ones(CLASSES), "normalised": True}, {}),
     "dropout, focal": (ALLCNN, {"focal": 2.0}, {"precision": "bf16"}),
     "batch normalisation": (NORMED, {}, {"schedule": "adam"}),
     "a frozen body": (NORMED, {}, {"trainable": ("maps.",)}),

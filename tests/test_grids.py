@@ -180,6 +180,7 @@ def test_sizes_of_the_systematic_study():
         ("reduced", "cifar10-short"): 3,
         ("reduced", "reduced-ratios"): 5 * 3 * 2 * 3,
         ("reduced", "grid"): 5 * (1 + 4 * 3 * 4 + 2 * 4),
+        ("reduced", "normalised"): 3 * 4 * 3,
         ("paper", "cifar10"): 3 * 8 * (1 + (4 * 3 + 4) * 3),
         ("paper", "convergence"): 3 * 8 * 3,
         ("paper", "reduced-ratios"): 50 * 9 * 2 * 9,
@@ -197,8 +198,8 @@ def test_an_optional_run_without_its_data_is_left_out_and_said_so(monkeypatch, c
     arguments = cli.parse(["reduced", "--no-notebook", "--only", "4"])[2]
     missing = {"cifar10"}
     planned = jobs.plan("reduced", arguments)
-    assert [job.run for job in planned] == ["original", "reduced-ratios", "grid"]
-    assert [job.last for job in planned] == [False, False, True]
+    assert [job.run for job in planned] == ["original", "reduced-ratios", "grid", "normalised"]
+    assert [job.last for job in planned] == [False, False, False, True]
     assert "cifar10-short: left out: cifar10: not found" in capsys.readouterr().err
     missing = {"mnist"}
     with pytest.raises(UserError, match="mnist: not found"):

@@ -7,15 +7,18 @@ import pandas as pd
 import pytest
 import torch
 
-from common import claims, grids
+from common import claims, grids, verdict_tables
 from common import tables as markup
 from common.matching import AGAINST
 from common.mobilenet import MobileNet
+from common.mobilenet_weights import KNOWN
 from common.published_numbers import published
 from common.studies import mobilenet_features as paper
 from common.studies import mobilenet_features_claims as effects
 from common.studies import mobilenet_features_figures as figures
+from common.studies import mobilenet_features_folds as folds
 from common.studies import mobilenet_features_interpolation as between
+from common.studies import mobilenet_features_overview as overview
 from common.studies import mobilenet_features_selection as selection
 from common.studies import mobilenet_features_tables as tables
 
@@ -94,7 +97,11 @@ def test_gains_of_the_two_representations():
     assert effects.claim_same_random_gain(None, same) == pytest.approx([0.06 - 0.02])  # undersampling: .00 - -.01
 
 
-def printed_grid(folds=3, epochs=50.0, datasets=("cifar10", "mnist", "stl10")):
+OTHER = "0" * 16  # digest of other weights than the file that Keras downloads
+UPDATES = {"baseline": 400.0, "oversampling": 900.0, "undersampling": 100.0, "SMOTE": 900.0}
+
+
+def printed_grid(folds=3, epochs=50.0, datasets=("cifar10", "mnist", "stl10"), pretrained="imagenet"):
     """A result frame that has the paper's table 1 as means, each fold a little off, and its drop with the ratio."""
     table = published(paper.STEM).query("table == '1'")
     score = table.set_index(["dataset", "representation", "method", "metric"])["comparable"]
@@ -109,13 +116,15 @@ def printed_grid(folds=3, epochs=50.0, datasets=("cifar10", "mnist", "stl10")):
             scatter = 1 + 0.1 * METHODS.index(method) + 0.03 * (representation == "images") + 0.001 * rho
             own = {"value": value + slope * (rho - 17 / 3) + 1e-5 * fold * scatter}
             cell = paper.Cell(
-                dataset, fold, representation=representation, rho=rho, sampler=names[method], pretrained="0" * 16,
+                dataset, fold, representation=representation, rho=rho, sampler=names[method], pretrained=pretrained,
                 epochs=epochs if representation == "images" else 50.0,
             )  # fmt: skip
             found.append({**vars(cell), "method": method, "metric": metric, "prior": "", "class_label": -1, **own,
                           "key": f"{cell}", "variant": "paper", "status": "ok", "stand_in": False, "n_train": 50_000,
                           "n_test": 10_000, "n_resampled": 50_000, "emptied": 0, "resampling_seconds": 1.0,
-                          "train_seconds": 2.0, "device": "made up"})  # fmt: skip
+                          "train_seconds": 2.0, "device": "made up", "profile": "paper",
+                          "iterations": UPDATES.get(method, 500.0 + fold) if representation == "images" else np.nan,
+                          })  # fmt: skip
     return pd.DataFrame(found)
 
 
@@ -192,6 +201,68 @@ def test_a_verdict_says_that_fine_tuning_was_shortened():
         assert "shortened" not in found.loc[name, "verdict_note"]
 
 
+def test_levels_of_other_weights_or_a_shortened_schedule_are_not_judged():
+    level = [claim.id for claim in claims.load(paper.STEM) if claim.value is not None]
+    assert level == [f"level-{name}-{arm}" for name in ("cifar10", "mnist") for arm in ("baseline", "smote")]
+    same, other = verdicts(printed_grid()), verdicts(printed_grid(pretrained=OTHER))
+    assert same.loc[level, "verdict"].eq("supported").all() and other.loc[level, "verdict"].eq("no data").all()
+    assert other.loc[level, "verdict_note"].str.contains("levels are not compared (other weights", regex=False).all()
+    assert other.loc[~other.index.isin(level), "verdict"].equals(same.loc[~same.index.isin(level), "verdict"])
+    rows = pd.DataFrame({"pretrained": "imagenet", "representation": ["features", "images"], "epochs": [50.0, 5.0]})
+    assert selection.levels(rows) == "levels are not compared (fine-tuning of 5 of 50 epochs)"
+    assert selection.levels(rows.iloc[:1]) == selection.levels(rows.assign(epochs=50.0)) == ""
+    assert selection.levels(rows.assign(pretrained=OTHER)) == (
+        "levels are not compared (other weights than Keras' file, fine-tuning of 5 of 50 epochs)"
+    )
+
+
+def test_a_verdict_says_that_shortened_arms_made_different_numbers_of_updates():
+    said = "shortened to different numbers of updates, so that method and schedule are not told apart: "
+    notes = verdicts(printed_grid(epochs=5.0))["verdict_note"]
+    for name in ("undersampling-hurts-images", "undersampling-hurts-images-cifar10"):
+        assert f"{said}baseline 400, undersampling 100; " in notes[name]
+    assert f"{said}oversampling 900, baseline 400; " in notes["oversampling-helps-marginally"]
+    # The mean over folds of 500, 501 and 502, and a function of the study that takes all methods together.
+    assert f"{said}IHT 501, baseline 400; " in notes["iht-hurts-images"]
+    assert f"{said}SMOTE 900, oversampling 900, IHT 501" in notes["oversampling-only-helper"]
+    # Arms of one length: the baselines of both representations, a trend of one method, features.
+    for name in ("images-beat-features-two-sets", "smoteenn-rises-with-ratio", "smote-helps-features"):
+        assert "different numbers" not in notes[name], name
+    # The paper's own schedule has these lengths, too.
+    assert not verdicts(printed_grid())["verdict_note"].str.contains("different numbers").any()
+
+
+def test_updates_are_told_over_the_ratios_that_are_judged():
+    frame = printed_grid(epochs=5.0)
+    frame["iterations"] *= frame["rho"]
+    note = verdicts(frame).loc["undersampling-hurts-images-cifar10", "verdict_note"]
+    assert "baseline 800 to 4,000, undersampling 200 to 1,000" in note
+    # A ratio at which all made as many says nothing of the others.
+    assert selection.unequal_updates(selection.updates(frame.query("method == 'baseline'"))) == ""
+    assert selection.updates(frame.drop(columns="iterations")).empty
+    without = verdicts(frame.drop(columns="iterations")).loc["undersampling-hurts-images-cifar10"]
+    assert without["verdict"] == "supported" and "different numbers" not in without["verdict_note"]
+
+
+def test_a_verdict_on_image_size_says_what_the_weights_have_to_do_with_it():
+    (known,) = KNOWN
+    arms = {"variant": ["pooled, 224 px"], f"variant{AGAINST}": ["pooled"], "pretrained": [known]}
+    (_, said) = selection.remarks(pd.DataFrame(arms))
+    assert said.startswith("other weights, which may account for part of the effect of image size: 8-bit weights")
+    same_size = {f"variant{AGAINST}": ["pooled, 224 px"]}
+    for change in (same_size, {"pretrained": [OTHER]}, {"pretrained": ["imagenet"]}):
+        assert not any("image size" in note for note in selection.remarks(pd.DataFrame(arms | change)))
+
+
+def test_a_claim_is_called_changed_after_results_only_where_what_it_compares_was_in_view():
+    changed = {claim.id: claim for claim in claims.load(paper.STEM) if claim.changed}
+    late = {name for name, claim in changed.items() if verdict_tables._in_view(claim.changed)}
+    assert not {name for name in late if changed[name].on.get("representation") == ("images",)}
+    assert {"smote-helps-features", "smote-helps-features-all-sets", "level-mnist-smote", "random-resampling-same",
+            "images-with-oversampling-beat-random-on-features", "images-beat-features-cifar10"} < late  # fmt: skip
+    assert not {"features-fall-more-with-ratio", "raw-images-beat-smote-features-all-sets", "low-resolution"} & late
+
+
 def test_remarks_name_the_side_that_was_trained():
     settings = pd.DataFrame({"representation": ["images"], f"representation{AGAINST}": ["features"], "epochs": [3.0],
                              f"epochs{AGAINST}": [50.0]})  # fmt: skip
@@ -244,8 +315,8 @@ def test_experiments_of_ones_own_do_not_stand_among_the_replicates(change):
 
 def test_two_files_of_weights_are_not_mixed():
     usual = printed_grid(folds=2)
-    other = printed_grid(folds=1).assign(pretrained="imagenet", key=lambda f: f["key"] + "other")
-    assert set(selection.selected(pd.concat([usual, other]))["pretrained"]) == {"0" * 16}
+    other = printed_grid(folds=1, pretrained=OTHER)
+    assert set(selection.selected(pd.concat([usual, other]))["pretrained"]) == {"imagenet"}
     assert selection.selected(usual.iloc[:0]).empty and selection.main_rows(usual.iloc[:0]).empty
 
 
@@ -280,6 +351,20 @@ def test_table_1_stands_beside_the_papers():
     assert number(first.loc["ours − paper", "SMOTE"]) == pytest.approx(0, abs=2e-5)
 
 
+def test_levels_of_other_weights_are_not_subtracted():
+    frame = printed_grid(pretrained=OTHER)
+    for kind in ("features", "images"):
+        (two,) = tables.table_2(published(paper.STEM), frame, kind).values()
+        for table in (tables.table_1(published(paper.STEM), frame, kind), two):
+            assert set(table["source"]) == {"paper", "ours, 3 folds"}
+    printed = published(paper.STEM)
+    beside = overview.beside(printed, frame)
+    assert not beside["full"].any() and set(beside["profile"]) == {"paper, other weights than Keras' file"}
+    assert overview.beside(printed, printed_grid())["full"].all()
+    short = overview.beside(printed, printed_grid(epochs=5.0)).join(printed["representation"])
+    assert short.groupby("representation")["full"].all().to_dict() == {"features": True, "images": False}
+
+
 def test_a_shortened_or_missing_half_has_no_difference():
     short = tables.table_1(published(paper.STEM), printed_grid(epochs=5.0), "images")
     assert set(short["source"]) == {"paper", "ours, 3 folds"}
@@ -293,11 +378,53 @@ def test_a_fold_without_all_ratios_is_left_out_of_table_1():
     assert "ours, 2 folds" in set(tables.table_1(published(paper.STEM), frame, "features")["source"])
 
 
-def test_folds_that_differ_between_methods_are_given_as_a_range():
+def test_what_keeps_table_1_from_being_measured():
+    frame = printed_grid(datasets=("cifar10", "mnist"))
+    some = frame[(frame["dataset"] == "mnist") | (frame["rho"] == 10)]
+    some = some[(some["dataset"] == "cifar10") | ((some["rho"] == 5) == (some["replicate"] == 0))]
+    sources = tables.table_1(published(paper.STEM), some, "images").query("source != 'paper'").iloc[:3]
+    assert dict(sources[["data set", "source"]].to_numpy()) == {
+        "CIFAR-10": "ours: not at all 3 ratios (IR 2, 5 missing)",
+        "MNIST": "ours: not at all 3 ratios (no fold has them all)",
+        "STL-10": "ours: not measured",
+    }
+
+
+def test_methods_of_a_row_are_over_the_same_folds():
+    """SMOTE lacks the fold that is far off: with it the baseline would stand below where it is."""
     frame = printed_grid()
-    frame = frame[(frame["method"] != "SMOTE") | (frame["replicate"] < 2)]
-    assert "ours, 2 to 3 folds" in set(tables.table_1(published(paper.STEM), frame, "features")["source"])
-    assert markup.span([1, 1], "fold") == "1 fold" and markup.span([3], "fold") == "3 folds"
+    frame.loc[frame["replicate"] == 2, "value"] -= 0.3
+    less = frame[(frame["method"] != "SMOTE") | (frame["replicate"] < 2)]
+    printed = published(paper.STEM)
+    row = tables.table_1(printed, less, "features").iloc[1]
+    assert row["source"] == "ours, 2 of 3 folds" and number(row["baseline"]) == pytest.approx(0.7007, abs=5e-5)
+    (two,) = tables.table_2(printed, less, "features").values()
+    assert set(two["source"]) == {"paper", "ours, 2 of 3 folds", "ours − paper"}
+    detail = tables.detail(less, "avacc").set_index(["representation", "data set", "IR"])
+    row = detail.loc[("features", "CIFAR-10", 10)]
+    assert row["over"] == "2 of 3 folds"
+    assert number(row["SMOTE"]) - number(row["baseline"]) == pytest.approx(0.0157, abs=2e-4)
+    drawn = figures.over_ratios(less).alt
+    assert "features, CIFAR-10, n = 2" in drawn and overview.drawn(less).startswith("CIFAR-10, features: n = 2;")
+    beside = overview.beside(printed, less)
+    assert set(beside["n"]) == {2} and beside["mean"].max() > 0.95
+    assert set(tables.detail(frame, "avacc")["over"]) == {"3 folds"}
+
+
+def test_a_method_that_has_just_begun_takes_no_fold_from_the_others():
+    own = pd.DataFrame([(m, f) for m, n in {"a": 4, "b": 3, "c": 1}.items() for f in range(n)])
+    rows = own.set_axis(["method", "replicate"], axis=1).assign(place="x", value=0.5)
+    kept = folds.shared(rows, ["place"])
+    assert kept.groupby("method")["replicate"].agg(list).to_dict() == {"a": [0, 1, 2], "b": [0, 1, 2]}
+    assert set(kept["over"]) == {"3 of 4 folds, some missing of c"}
+    # Where each has one fold it counts, and where methods share none the most that one has are left.
+    first = folds.shared(rows[rows["replicate"] == 0], ["place"])
+    assert len(first) == 3 and set(first["over"]) == {"1 fold"}
+    apart = rows.assign(replicate=rows["replicate"] + 10 * (rows["method"] == "b"))
+    assert set(folds.shared(apart, ["place"])["over"]) == {"4 of 7 folds, some missing of b, c"}
+    two = pd.concat([rows, rows[rows["method"] == "a"].assign(place="y")])
+    assert set(folds.shared(two, ["place"]).query("place == 'y'")["over"]) == {"4 folds"}
+    assert folds.shared(rows.iloc[:0], ["place"]).empty
 
 
 def test_table_2_says_over_how_many_sets():
@@ -397,8 +524,21 @@ def test_figure_over_ratios_and_cost():
     ] == 6  # fmt: skip
 
 
+def test_what_is_said_at_the_top_of_the_page():
+    frame = printed_grid(datasets=("cifar10",), epochs=5.0)
+    own = {kind: rows for kind, rows in frame.groupby("representation")}
+    assert figures.told("features", own["features"]) == "On features: 36 classifiers on CIFAR-10; folds: 3."
+    said = figures.told("images", own["images"])
+    assert "levels are not compared (fine-tuning of 5 of 50 epochs)." in said
+    assert "(in all: SMOTE 900, oversampling 900, IHT 501, S+ENN 501, baseline 400, undersampling 100)" in said
+    alike = own["images"].query("method in ['oversampling', 'SMOTE']")
+    assert "exception" not in figures.told("images", alike)
+    other = figures.told("images", own["images"].assign(epochs=50.0, pretrained=OTHER))
+    assert "(other weights than Keras' file)" in other and "exception" not in other
+
+
 def test_deviations_of_measured_rows():
-    short = printed_grid(datasets=("cifar10", "mnist"), epochs=5.0)
+    short = printed_grid(datasets=("cifar10", "mnist"), epochs=5.0, pretrained=OTHER)
     what = departures(short)
     assert what["data sets left out"] == "STL-10" and what["epochs"] == "images: 5" and what["folds"] == 3
     assert "weights" in what and what["images of the largest class"].startswith("MNIST: those of the smallest class")

@@ -97,6 +97,35 @@ def test_focal_loss_by_hand():
     assert training.batch_loss(logits, labels, None, torch.tensor(0.0)).item() == pytest.approx(plain.item(), rel=1e-6)
 
 
+def test_weighted_losses_by_hand():
+    """Losses log 4 and log (4 / 3) with weights 3 and 1: their plain mean, and torch's weighted one."""
+    logits = torch.log(torch.tensor([[0.25, 0.75], [0.25, 0.75]]))
+    labels, weights = torch.tensor([0, 1]), torch.tensor([3.0, 1.0])
+    total = 3 * np.log(4) + np.log(4 / 3)
+    assert training.batch_loss(logits, labels, weights).item() == pytest.approx(total / 2, rel=1e-6)
+    theirs = torch.nn.functional.cross_entropy(logits, labels, weights).item()
+    assert theirs == pytest.approx(total / 4, rel=1e-6)
+    for normalised in (True, torch.tensor(True)):
+        assert training.batch_loss(logits, labels, weights, normalised=normalised).item() == pytest.approx(theirs)
+    plain = training.batch_loss(logits, labels, weights, normalised=torch.tensor(False))
+    assert plain.item() == pytest.approx(total / 2, rel=1e-6)
+    assert training.batch_loss(logits, labels, None, normalised=True) == training.batch_loss(logits, labels, None)
+
+
+def test_members_of_a_group_normalise_each_for_itself(data):
+    weights = np.linspace(0.1, 3.0, int(data.labels.max()) + 1)
+    members = [
+        training.Member(EVERYTHING, 0, 0, class_weights=w, normalised=n)
+        for w, n in ((weights, False), (weights, True), (None, True), (None, False))
+    ]
+    group = training.fit_many(build, data, members, schedule(), engine="stacked")
+    alone = training.fit_many(build, data, members, schedule(), engine="loop")
+    for one, other in zip(group, alone, strict=True):
+        assert all(torch.allclose(one.state[key], other.state[key], atol=1e-5) for key in one.state)
+    loss = [float(one.loss[-1]) for one in group]
+    assert loss[0] != pytest.approx(loss[1], rel=1e-3) and loss[2] == pytest.approx(loss[3], rel=1e-5)
+
+
 def test_focal_loss_of_a_certain_network_has_a_slope():
     logits = torch.tensor([[200.0, 0.0]], requires_grad=True)
     training.batch_loss(logits, torch.tensor([0]), None, 0.5).backward()

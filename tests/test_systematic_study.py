@@ -105,11 +105,11 @@ def test_one_training_gives_every_methods_rows(tiny):
     assert sorted(auc["method"]) == sorted([
         "baseline", "thresholding", "oversampling", "oversampling + thresholding", "two-phase oversampling",
         "undersampling", "undersampling + thresholding", "two-phase undersampling", "weighted loss",
-        "weighted loss + thresholding",
+        "weighted loss + thresholding", "weighted loss, normalised", "weighted loss, normalised + thresholding",
     ])  # fmt: skip
     assert set(frame.loc[frame["method"].str.contains("threshold"), "prior"]) == {"original"}
     assert frame["value"].between(0, 1).all()
-    assert len(frame[frame["metric"] == "recall"]) == 10 * 10
+    assert len(frame[frame["metric"] == "recall"]) == 12 * 10
 
 
 def test_thresholding_keeps_the_auc(tiny):

@@ -33,3 +33,10 @@ def count_parameters_saved(claim) -> float:
     (method,), (size,) = claim.on["method"], claim.on["input_size"]
     numbers = recognition_parameters(CLASSES, size)
     return 1 - numbers[method] / numbers["D"]
+
+
+def count_classification_layer_saved(claim) -> float:
+    """Share of the classification layer's numbers that centres of what it sees save (section II)."""
+    (size,) = claim.on["input_size"]
+    numbers = recognition_parameters(CLASSES, size)
+    return (numbers["D"] - numbers["F"]) / numbers["layer"]

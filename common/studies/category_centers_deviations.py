@@ -57,6 +57,8 @@ def deviations(parameters) -> list[dict]:
         rows.append(("a look at validation accuracy", "each epoch", here, why))
     if tuple(p.imbalances) != ("A", "B", "C"):
         rows.append(("imbalances", "A, B, C", ", ".join(p.imbalances), "cost, or data of your own"))
+    if "oversampling" not in p.samplers and (vgg or p.dataset == "cifar100"):
+        rows.append(("OD, OC, OF", "trained on oversampled data", "not run", "cost"))
     if p.batch_size:
         rows.append(("batch size", f"{PROTOCOLS[p.network].batch_size}", p.batch_size, "asked for"))
     if not vgg and p.width != 96:
@@ -66,9 +68,10 @@ def deviations(parameters) -> list[dict]:
     if vgg and p.batch_norm:
         why = "without ImageNet's weights it takes long to learn anything without it"
         rows.append(("batch normalisation", "none in VGG-16", "after each convolution", why))
-    why = "each with other images, initial weights and order; intervals"
+    why = "each with other images, initial weights and order"
     if p.pretraining:
-        why = "each with other images, order and last layer, all from one pre-trained network; intervals"
+        why = "each with other images, order and last layer, all from one pre-trained network"
+    why += "; intervals" if p.replicates > 1 else "; one has no interval"
     rows.append(("repetitions", STATED, p.replicates, why))
     if p.precision != "fp32":
         why = "speed, of training alone; last layer, features and metrics are in fp32; compared in benchmarks/"

@@ -132,11 +132,15 @@ def n_parameters(network: nn.Module, method: str, n_classes: int, n_features: in
 
 
 def recognition_parameters(n_classes: int, size: int) -> dict[str, int]:
-    """`n_parameters` of VGG-16 by method, of an input of so many pixels; without making its weights."""
+    """`n_parameters` of VGG-16 by method, of an input of so many pixels; without making its weights.
+
+    Also those of its classification ``layer`` alone.
+    """
     with torch.device("meta"):
         network = Standardised(VGG(16, n_classes, size), (0.0,), (1.0,))
-    width = network.network.head.in_features
-    return {method: n_parameters(network, method, n_classes, width) for method in ("D", "C", "F")}
+    head = network.network.head
+    found = {method: n_parameters(network, method, n_classes, head.in_features) for method in ("D", "C", "F")}
+    return found | {"layer": sum(p.numel() for p in head.parameters())}
 
 
 # -- building ----------------------------------------------------------------------------------------------------------

@@ -104,7 +104,10 @@ def remarks(settings: pd.DataFrame) -> list[str]:
     for place, _ in settings.groupby(["iterations", "schedule"]):
         iterations, cut = place
         if not cut.startswith("0 "):
-            notes.append(f"shortened schedule: {cut} of its networks ended by the limit of {iterations:,.0f} updates")
+            ended = cut.replace("of ", "of the ")
+            notes.append(
+                f"shortened schedule: {ended} networks of this schedule ended by the limit of {iterations:,.0f} updates"
+            )
     other = _other_vgg(settings)
     if other:
         notes.append(f"stand-in for VGG-16 with ImageNet's weights at {INPUT} pixels: {', '.join(other)}")

@@ -15,6 +15,7 @@ from common.studies.class_specific_extrapolation_claims import (  # noqa: F401 -
     claim_percent_saved,
     claim_share_of_pairs_found,
 )
+from common.studies.class_specific_extrapolation_comparisons import chance  # noqa: F401 - for verdicts
 from common.studies.class_specific_extrapolation_deviations import deviations, parameters_of  # noqa: F401
 from common.studies.class_specific_extrapolation_protocol import (  # noqa: F401 - some are used from here
     ADJUSTED,
@@ -27,7 +28,9 @@ from common.studies.class_specific_extrapolation_protocol import (  # noqa: F401
     Parameters,
 )
 from common.studies.class_specific_extrapolation_selection import (  # noqa: F401 - what counts
+    caveats,
     judged,
+    levels,
     main_rows,
     remarks,
     selected,

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
+from common.studies.class_specific_extrapolation_comparisons import effect_of_starts
 from common.studies.class_specific_extrapolation_protocol import ARMS, METHODS, WIDE, Cell, Parameters
 
 
-def deviations(parameters: Parameters) -> list[dict]:
+def deviations(parameters: Parameters, measured: pd.DataFrame | None = None) -> list[dict]:
     """Departures from the paper of a run with these parameters: what, paper, here, why.
 
-    What the paper leaves open is no departure; the notebook lists it under 'open questions'.
+    What the paper leaves open is no departure; the notebook lists it under 'open questions'. Here, too, is what of it
+    decides how large the effects are.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    measured : DataFrame, optional
+        All measured rows, by which to say what another choice changes, where it was run.
     """
     p = parameters
     rows = []
@@ -52,6 +62,11 @@ def deviations(parameters: Parameters) -> list[dict]:
             "else further training would be the effect",
         )
     )
+    if p.starts == "all":
+        why = "algorithms 1 and 2 extrapolate again what they have made; it decides how large gains and harm are"
+        effect = effect_of_starts(measured) if measured is not None else ""
+        here = "images, and synthetic samples of the iterations before"
+        rows.append(("what segments begin at", "not stated", here, f"{why}: {effect}" if effect else why))
     if p.precision != "fp32":
         rows.append(("precision", "not stated", f"backbone trained in {p.precision}", "speed; heads and latents: fp32"))
     if (p.pairing, p.distance, p.starts) != ("major", "boundary", "all"):

@@ -13,12 +13,16 @@ from common import plots, tables
 from common.look import RC
 from common.statistics import interval, summarise
 from common.studies.class_specific_extrapolation_claims import UNIFORM, paper_pairs
+from common.studies.class_specific_extrapolation_comparisons import alike, both_starts
 from common.studies.class_specific_extrapolation_protocol import ADJUSTED, ARMS, BEFORE, METHODS
 from common.studies.class_specific_extrapolation_selection import main_rows
 
 NAMES = tuple(METHODS[arm] for arm in ARMS)
 ADDED = (METHODS["eos"], METHODS["smote"], METHODS["oversampling"], ADJUSTED)
-SPECIFIC = tuple(METHODS[arm] for arm in ("written", "run", "two", "without"))
+THRESHOLD = tuple(METHODS[arm] for arm in ("written", "run", "two"))
+SPECIFIC = (*THRESHOLD, METHODS["without"])
+#: Arms that place every sample by equation 1; those with a threshold do so for overlapped pairs.
+AIMED = tuple(METHODS[arm] for arm in ("asymmetric", "both", "without"))
 EVERY = (BEFORE, *NAMES, METHODS["both"], *SPECIFIC, *ADDED)
 STYLES = plots.method_styles((BEFORE, *NAMES))
 #: Panels of figure 1 as the paper has them: the pair, and whether its corner is enlarged.
@@ -177,14 +181,16 @@ def _wide(part: pd.DataFrame, across: str, order: Sequence[str], methods: Iterab
 
 
 def by_starts(frame: pd.DataFrame) -> pd.DataFrame:
-    """PR-AUC of the arms that were also run with images alone as starts, on the replicates that have both."""
-    real = main_rows(frame, starts="real")
+    """PR-AUC of the arms that were also run with images alone as starts, on the replicates that have both.
+
+    And without extrapolation on these replicates, from which gain and harm are counted.
+    """
+    both, real = both_starts(frame)
     if real.empty:
         return pd.DataFrame()
-    every = main_rows(frame)
-    kind = ["replicate", "method", "hidden", "iterations"]
-    both = every.merge(real[kind].drop_duplicates(), on=kind)
-    tables_ = {"images and synthetic samples": both, "images only": real}
+    main = main_rows(frame)
+    none = main[(main["method"] == METHODS["none"]) & main["replicate"].isin(real["replicate"])]
+    tables_ = {"nothing": none, "images and synthetic samples": both, "images only": real}
     found = [
         by_pair(part[part["status"] == "ok"], "pr_auc").assign(starts=name, n=part["replicate"].nunique())
         for name, part in tables_.items()
@@ -194,20 +200,8 @@ def by_starts(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_chance(frame: pd.DataFrame) -> pd.DataFrame:
-    """How far two arms of one rule are apart: random selection, in two arms, of pairs that are separable in both.
-
-    One row a replicate and pair: PR-AUC of both arms and their difference, which is chance (other draws of major
-    images, another head beside it).
-    """
-    both = [METHODS["random"], METHODS["run"]]
-    rows = frame[(frame["metric"] == "overlapped") & (frame["method"] == METHODS["run"]) & (frame["value"] == 0)]
-    table = frame[frame["metric"] == "pr_auc"].pivot_table(
-        index=["replicate", "pair"], columns="method", values="value"
-    )
-    if rows.empty or not set(both) <= set(table):
-        return pd.DataFrame()
-    alike = table.loc[table.index.isin(rows.set_index(["replicate", "pair"]).index), both].dropna()
-    return alike.assign(difference=alike[both[1]] - alike[both[0]]).reset_index().rename_axis(columns=None)
+    """PR-AUC of two arms that are `alike`, by replicate and pair."""
+    return alike(frame, "pr_auc").drop(columns="class_label", errors="ignore")
 
 
 def overall(frame: pd.DataFrame) -> pd.DataFrame:
@@ -219,12 +213,17 @@ def overall(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def cost(frame: pd.DataFrame) -> pd.DataFrame:
-    """What each arm costs after the backbone, and what it saves against biased extrapolation of all pairs, in %."""
+    """What each arm costs after the backbone, and what it saves against biased extrapolation of all pairs, in %.
+
+    Last, how much of its time goes into making samples, both in wall time: as much could be saved of it by making them
+    faster.
+    """
     metrics = {"generated": "samples made", "samples_seen": "samples seen", "busy_seconds": "seconds"}
-    whole = frame[(frame["pair"] == "") & frame["metric"].isin(metrics)]
+    clocks = ["sampling_seconds", "seconds"]
+    whole = frame[(frame["pair"] == "") & frame["metric"].isin([*metrics, *clocks])]
     table = whole.pivot_table(index="replicate", columns=["metric", "method"], values="value")
     methods, rows = _known(whole, EVERY), []
-    table = table.reindex(columns=pd.MultiIndex.from_product([metrics, methods]))
+    table = table.reindex(columns=pd.MultiIndex.from_product([[*metrics, *clocks], methods]))
     for method in methods:
         row = {"method": method}
         for metric, name in metrics.items():
@@ -235,8 +234,16 @@ def cost(frame: pd.DataFrame) -> pd.DataFrame:
                 saved = interval(100 * (1 - values[method] / values[UNIFORM].where(values[UNIFORM] > 0)))
                 shown = tables.effect(saved.estimate, saved.low, saved.high, digits=1)
                 row[f"{name} saved, %"] = shown + _fewer(saved.n, len(values))
+        timed = table[[(clock, method) for clock in clocks]].dropna()
+        share = _percent(*(timed[clock][method] for clock in clocks))
+        row["making samples, % of time"] = tables.text(share, 1) + _fewer(len(timed), len(table))
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _percent(part: pd.Series, whole: pd.Series) -> float:
+    """One sum in percent of another; NaN of nothing."""
+    return 100 * part.sum() / whole.sum() if whole.sum() else np.nan
 
 
 def _fewer(n: int, replicates: int) -> Markup:
@@ -264,16 +271,31 @@ def overlapped(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def sampling(frame: pd.DataFrame) -> pd.DataFrame:
-    """How the samples came about: pairs tried without a crossing, repeated samples, clipped targets."""
-    made = frame[(frame["pair"] != "") & frame["metric"].isin(["generated", "distinct", "skipped", "clipped"])]
-    table = made.pivot_table(index=["method", "pair"], columns="metric", values="value", aggfunc="mean")
-    if "skipped" not in table:
-        return pd.DataFrame()
-    table = table.dropna(subset="skipped")
-    tried, repeated = table["skipped"] + table["distinct"], table["generated"] - table["distinct"]
-    table["pairs without a crossing, %"] = 100 * table["skipped"] / tried.clip(lower=1)
-    table["targets clipped, %"] = 100 * table["clipped"]
-    table["repeated, %"] = 100 * repeated / table["generated"].clip(lower=1)
-    columns = ["generated", "pairs without a crossing, %", "repeated, %", "targets clipped, %"]
-    order = [(method, pair) for method in EVERY for pair in pairs_of(frame) if (method, pair) in table.index]
-    return table.loc[order, columns].rename_axis(columns=None).reset_index()
+    """How the samples came about: pairs tried without a crossing, repeated samples, clipped targets.
+
+    Of the n replicates in which the arm extrapolated the pair; samples made in each, shares of all together. Targets
+    are those that equation 1 set: not where a pair got random selection.
+    """
+    metrics = ["generated", "distinct", "skipped", "clipped", "overlapped"]
+    made = frame[(frame["pair"] != "") & frame["metric"].isin(metrics)]
+    table = made.pivot_table(index=["method", "pair", "replicate"], columns="metric", values="value")
+    table = table.reindex(columns=metrics).dropna(subset="skipped")
+    rows = []
+    for method, pair in ((method, pair) for method in EVERY for pair in pairs_of(frame)):
+        if (method, pair) not in table.index:
+            continue
+        part = table.loc[(method, pair)]
+        aimed = part[part["overlapped"] == 1] if method in THRESHOLD else part if method in AIMED else part[:0]
+        clipped = _percent(aimed["clipped"] * aimed["distinct"], aimed["distinct"])
+        rows.append(
+            {
+                "method": method,
+                "pair": pair,
+                "n": len(part),
+                "samples": tables.span(part["generated"]),
+                "pairs without a crossing, %": _percent(part["skipped"], part["skipped"] + part["distinct"]),
+                "repeated, %": _percent(part["generated"] - part["distinct"], part["generated"]),
+                "targets clipped, %": tables.text(clipped, 1) + _fewer(len(aimed), len(part)),
+            }
+        )
+    return pd.DataFrame(rows)

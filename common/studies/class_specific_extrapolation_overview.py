@@ -13,7 +13,7 @@ from common.studies import class_specific_extrapolation as study
 from common.studies import class_specific_extrapolation_figures as show
 from common.studies.class_specific_extrapolation_deviations import parameters_of
 from common.studies.class_specific_extrapolation_protocol import ADJUSTED, METHODS
-from common.studies.class_specific_extrapolation_selection import main_rows, narrower
+from common.studies.class_specific_extrapolation_selection import departures, main_rows
 
 RESULTS = ("overlapped", "overlapped_pairs", "cost_saved")
 UNPAIRED = "Its curves (figures 1 and 2) have no printed numbers."
@@ -21,7 +21,10 @@ BASELINE = METHODS["none"]
 MEASURES = {"pr_auc": "PR-AUC of the rare class of a pair", "minor_recall": "recall of rare classes"}
 SITUATION = "retrain the last layers of a VGG-19 and may add synthetic features of rare classes"
 FIGURE = "PR-AUC of every arm minus that without extrapolation, by pair."
-MATTER = ("width of the fully connected layers", "what is trained on synthetic samples", "no extrapolation")
+MATTER = (
+    "width of the fully connected layers", "what is trained on synthetic samples", "what segments begin at",
+    "no extrapolation",
+)  # fmt: skip
 
 
 def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
@@ -48,14 +51,8 @@ def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _how(rows: pd.DataFrame) -> dict:
-    profile = ", ".join(["/".join(sorted(rows["profile"].unique())), *_departures(rows)])
-    return {"profile": profile, "full": not _departures(rows), "stand_in": False}
-
-
-def _departures(rows: pd.DataFrame) -> list[str]:
-    """What keeps levels from being compared with the paper's."""
-    words = ["shortened schedule"] if rows["iterations"].min() < study.FULL_ITERATIONS["cifar10"] else []
-    return words + list(filter(None, [narrower(rows["hidden"].iloc[0])]))
+    profile = ", ".join(["/".join(sorted(rows["profile"].unique())), *departures(rows)])
+    return {"profile": profile, "full": not departures(rows), "stand_in": False}
 
 
 def contest(frame: pd.DataFrame) -> pd.DataFrame:
@@ -63,7 +60,8 @@ def contest(frame: pd.DataFrame) -> pd.DataFrame:
     main = main_rows(frame)
     rows = main[main["metric"].isin(MEASURES) & main["method"].isin([*METHODS.values(), ADJUSTED])]
     rows = rows[rows["pair"] != ""]
-    where = [", ".join([name, *_departures(rows)]) for name in rows["dataset"].map(named)]
+    how = departures(rows)
+    where = [", ".join([name, *how]) for name in rows["dataset"].map(named)]
     return rows.assign(situation=SITUATION, where=where, setting=rows["pair"], rho=float("nan"))
 
 
@@ -77,7 +75,7 @@ def drawn(frame: pd.DataFrame) -> str:
     """On what the figure rests: data, departures of the network and replicates."""
     main = main_rows(frame)
     n = main["replicate"].nunique()
-    what = ", ".join([*(named(name) for name in main["dataset"].unique()), *_departures(main)])
+    what = ", ".join([*(named(name) for name in main["dataset"].unique()), *departures(main)])
     return f"{what}; {n} replicate{'s' * (n != 1)}" + ("." if n > 1 else ", so no intervals.")
 
 
@@ -86,4 +84,4 @@ def deviations(frame: pd.DataFrame) -> list[dict]:
     main = main_rows(frame)
     if main.empty:
         return []
-    return study.deviations(parameters_of(pd.concat([main, main_rows(frame, ablation=True)])))
+    return study.deviations(parameters_of(pd.concat([main, main_rows(frame, ablation=True)])), frame)

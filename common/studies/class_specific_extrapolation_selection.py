@@ -8,7 +8,7 @@ import pandas as pd
 
 from common.matching import at_defaults
 from common.names import named
-from common.studies.class_specific_extrapolation_protocol import WIDE, Cell
+from common.studies.class_specific_extrapolation_protocol import FULL_ITERATIONS, METHODS, WIDE, Cell
 
 #: Fields in which runs of the paper's own setting may differ; the width of the head is not stated, and figures and
 #: verdicts never mix two.
@@ -16,6 +16,12 @@ FREE = {
     "dataset", "replicate", "rare", "hidden", "dropout", "precision", "sampler", "ablation", "iterations", "starts",
 }  # fmt: skip
 USUAL = {field.name: field.default for field in dataclasses.fields(Cell) if field.name not in FREE}
+#: What the arms with a threshold do where no pair is at or below it.
+NONE_OVERLAPPED = {
+    METHODS["written"]: "there it makes no samples",
+    METHODS["run"]: "there it extrapolates every pair at random",
+    METHODS["two"]: "there it takes the two worst for overlapped all the same",
+}
 
 
 def selected(frame: pd.DataFrame) -> pd.DataFrame:
@@ -32,6 +38,43 @@ def remarks(settings: pd.DataFrame) -> list[str]:
 def narrower(width: float) -> str:
     """How a head differs from VGG's own: ``head 512 wide, not 4,096``; "" if it does not."""
     return f"head {width:,.0f} wide, not {WIDE:,}" if width != WIDE else ""
+
+
+def departures(rows: pd.DataFrame) -> list[str]:
+    """What keeps the levels of rows, or of settings, from being compared with the paper's."""
+    iterations = rows.get("iterations", pd.Series(dtype=float))
+    words = ["shortened schedule"] if iterations.min() < FULL_ITERATIONS["cifar10"] else []
+    return words + list(filter(None, map(narrower, sorted(set(rows.get("hidden", ()))))))
+
+
+def levels(settings: pd.DataFrame) -> str:
+    """Why no level of a trained arm is judged on these settings (`claims`); "" where they are the paper's.
+
+    What two arms save of each other, and which classes lie closest in the latents, is told within one network: it is no
+    level, and judged.
+    """
+    methods = set(settings.get("method", ()))
+    found = departures(settings) if len(methods) == 1 and "backbone" not in methods else []
+    return f"a level is judged on the paper's network only: here a {', '.join(found)}" if found else ""
+
+
+def caveats(metric: str, rows: pd.DataFrame) -> list[str]:
+    """What a verdict on an arm with a threshold has to say of its results (`claims`): where no pair is overlapped.
+
+    Parameters
+    ----------
+    metric : str
+        That the claim is about.
+    rows : DataFrame
+        Tidied rows of the judged cells, of all metrics and pairs.
+    """
+    told = rows[(rows["metric"] == "held_out_pair_accuracy") & rows["method"].isin(NONE_OVERLAPPED)]
+    if told.empty:
+        return []
+    tau = float(told["tau"].iloc[0]) if "tau" in told else USUAL["tau"]
+    least = told.groupby("replicate")["value"].min()
+    none, does = int((least > tau).sum()), NONE_OVERLAPPED[told["method"].iloc[0]]
+    return [f"no pair overlapped at tau = {tau:g} in {none} of {len(least)} replicates: {does}"] * bool(none)
 
 
 def judged(frame: pd.DataFrame) -> pd.DataFrame:

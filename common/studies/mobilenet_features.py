@@ -33,9 +33,12 @@ from common.studies.mobilenet_features_selection import (  # noqa: F401 - which 
     EPOCHS,
     FEATURES,
     FINETUNED,
+    IMAGE_SIZE,
     IMAGES,
+    VARIANTS,
     folds,
     judged,
+    levels,
     main_rows,
     remarks,
     selected,
@@ -51,20 +54,6 @@ VERSION = 2
 KEPT_VERSION = 1
 GROUP = 60  # cells handed to a GPU at a time
 
-IMAGE_SIZE = 64
-#: The paper's features and what is changed on them, one thing at a time. `image_size` needs features of its own.
-VARIANTS = {
-    "paper": {},
-    "gamma auto": {"gamma": "auto"},
-    "standardised": {"standardise": True},
-    "layer 12": {"layer": "conv_pw_12_relu"},
-    "layer 11": {"layer": "conv_pw_11_relu"},
-    "layer 5": {"layer": "conv_pw_5_relu"},
-    "pooled": {"pooled": True},
-    "pooled, 128 px": {"pooled": True, "image_size": 128},
-    "pooled, 224 px": {"pooled": True, "image_size": 224},
-    "128 px": {"image_size": 128},
-}
 #: What the times of cells leave out, for it is made once for many.
 UNCOUNTED = "the extraction of features"
 #: Result columns that no claim pairs by: `variant` stands for the first five, the others only record.

@@ -75,7 +75,10 @@ def _images(p) -> list[tuple]:
         ("synthetic images", "not stated", "rounded to 8 bits", "an error of at most half a grey level"),
     ]
     if p.epochs != EPOCHS:
-        why = "cost; a shortened schedule, levels are not compared with the paper"
+        why = (
+            "cost; a shortened schedule: levels are not compared with the paper, and what a method gains that changes "
+            "how many updates an epoch has is not told apart from it"
+        )
         rows.append(("epochs", EPOCHS, f"{p.epochs:g}", why))
     missing = [sampler for sampler in ON_IMAGES if sampler not in p.image_samplers]
     if missing and p.image_samplers:

@@ -14,9 +14,10 @@ from common.names import named
 from common.studies import mobilenet_features as study
 from common.studies.mobilenet_features import Cell
 from common.studies.mobilenet_features_deviations import DATASETS
+from common.studies.mobilenet_features_folds import shared
 from common.studies.mobilenet_features_resampling import METHODS
-from common.studies.mobilenet_features_selection import TRAINED
-from common.studies.mobilenet_features_tables import TITLES, scores, summarise
+from common.studies.mobilenet_features_selection import TRAINED, unequal_updates, updates
+from common.studies.mobilenet_features_tables import SETTING, TITLES, scores, summarise
 
 STYLES = plots.method_styles(METHODS.values())
 HALVES = (study.FEATURES, study.IMAGES, study.FINETUNED)
@@ -25,20 +26,50 @@ BY_HALF = ("imbalance ratios", "folds", "epochs", "precision", "data sets left o
 
 
 def over_ratios(frame: pd.DataFrame, metric: str = "avacc") -> plots.Chart | None:
-    """A metric over the imbalance ratio, a panel for each representation and data set; None without two ratios."""
+    """A metric over the imbalance ratio, a panel for each representation and data set; None without two ratios.
+
+    All methods at a ratio are over the same folds, as in `mobilenet_features_tables.detail`; their number is in the
+    title.
+    """
     rows = scores(frame)
     rows = rows[rows["metric"] == metric] if len(rows) else rows
     if rows.empty or rows["rho"].nunique() < 2:
         return None
-    found = summarise(rows, ["representation", "dataset", "rho", "method"])
+    rows = shared(rows, SETTING)
+    found = summarise(rows, [*SETTING, "method"])
     titles = {
-        (kind, name): f"{kind}, {named(name)}"
-        for kind, name in found[["representation", "dataset"]].drop_duplicates().itertuples(index=False)
+        (kind, name): f"{kind}, {named(name)}, n = {study.folds(part)}"
+        for (kind, name), part in rows.groupby(["representation", "dataset"])
     }
     return plots.panels(
         found, "rho", ["representation", "dataset"], ylabel=TITLES[metric], titles=titles, share_y=False, columns=2,
         xlabel="imbalance ratio IR", styles=STYLES, within=(0, 1),
     )  # fmt: skip
+
+
+def told(kind: str, frame: pd.DataFrame) -> str:
+    """What was measured of one half, and what of it can be compared with the paper, for the top of the page.
+
+    Parameters
+    ----------
+    kind : str
+        The representation.
+    frame : DataFrame
+        Its rows; at least one.
+    """
+    cells = frame.drop_duplicates("key")
+    sets = ", ".join(map(named, cells["dataset"].unique()))
+    said = f"On {kind}: {len(cells)} classifiers on {sets}; folds: {study.folds(cells)}."
+    if not (why := study.levels(cells)):
+        return said
+    said += f" Order and direction can be compared with the paper; {why}."
+    differing = unequal_updates(updates(cells)) if (cells["epochs"] < study.EPOCHS).any() else ""
+    if differing:
+        said += (
+            f" The exception is a method that changes how many updates an epoch has (in all: {differing}): what it "
+            "gains or loses is not told apart from the shortened schedule."
+        )
+    return said
 
 
 def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:

@@ -8,12 +8,14 @@ from common.names import NAMES
 from common.studies import mobilenet_features as study
 from common.studies import mobilenet_features_figures as show
 from common.studies import mobilenet_features_tables as facts
+from common.studies.mobilenet_features_folds import shared
 from common.studies.mobilenet_features_scoring import METRICS
 from common.studies.mobilenet_features_selection import other_weights
 
 RESULTS = tuple(METRICS)
 UNPAIRED = (
-    "Table 1 needs all three ratios of a data set, table 2 all three data sets; a mean over fewer is another quantity."
+    "Table 1 needs all three ratios of a data set, table 2 all three data sets; a mean over fewer is another quantity. "
+    "Levels stand side by side and are not subtracted where weights are not Keras' file or fine-tuning was shortened."
 )
 BASELINE = "baseline"
 MEASURES = {
@@ -30,7 +32,10 @@ MATTER = ("weights", "representations left out", "data sets left out", "epochs",
 
 
 def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    """Ours for each printed score that was measured (`common.comparison`): over the same ratios and data sets."""
+    """Ours for each printed score that was measured (`common.comparison`): over the same ratios and data sets.
+
+    The folds are those of the page's tables (`shared`), and levels are subtracted where theirs are.
+    """
     main, parts = study.main_rows(frame), []
     averaged = {"1": ("dataset", "rho", facts.RATIOS), "2": ("rho", "dataset", facts.DATASETS)}
     for kind in SITUATIONS:
@@ -39,17 +44,17 @@ def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
             ours = facts.complete(facts.scores(own), over, wanted) if len(own) else own
             if ours.empty:
                 continue
+            ours = shared(ours, [by])
             rows = printed[(printed["table"] == number) & (printed["representation"] == kind)]
             key = ["metric", by, "method"]
             known = rows[key].reset_index().merge(facts.summarise(ours, key), on=key).set_index("index")
-            full = bool((ours["epochs"] >= study.EPOCHS).all())
             how = [
                 "/".join(sorted(ours["profile"].unique())),
-                *([] if full else ["shortened schedule"]),
+                *(["shortened schedule"] if (ours["epochs"] < study.EPOCHS).any() else []),
                 *other_weights(own),
             ]
-            profile = ", ".join(how)
-            parts.append(known.assign(profile=profile, full=full, stand_in=False))
+            full = not study.levels(ours)
+            parts.append(known.assign(profile=", ".join(how), full=full, stand_in=False))
     return pd.concat(parts) if parts else pd.DataFrame()
 
 
@@ -77,7 +82,7 @@ def figure(frame: pd.DataFrame):
 
 def drawn(frame: pd.DataFrame) -> str:
     """On what the figure rests: folds by data set and representation, and departures of the schedule."""
-    rows = study.main_rows(frame)
+    rows = shared(facts.scores(study.main_rows(frame)), facts.SETTING)
     parts = rows.groupby(["dataset", "representation", "epochs"])
     return "; ".join(f"{_where(*place)}: n = {study.folds(part)}" for place, part in parts) + " (folds)."
 

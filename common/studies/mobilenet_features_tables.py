@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import combinations
 
 import pandas as pd
@@ -13,11 +13,13 @@ from common.names import named
 from common.statistics import interval
 from common.studies import mobilenet_features as study
 from common.studies.mobilenet_features_deviations import DATASETS, RATIOS
+from common.studies.mobilenet_features_folds import shared
 from common.studies.mobilenet_features_resampling import METHODS
 from common.studies.mobilenet_features_scoring import METRICS
 
 TITLES = {"avacc": "AvAcc", "cba": "CBA", "mavg": "MAvG"}
 KEY = ["representation", "metric", "method"]
+SETTING = ["representation", "dataset", "rho"]  # a row of `detail`, and a point of the figure over the ratios
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
@@ -70,10 +72,22 @@ def complete(frame: pd.DataFrame, over: str, wanted: Iterable) -> pd.DataFrame:
 def table_1(published: pd.DataFrame, frame: pd.DataFrame, representation: str) -> pd.DataFrame:
     """Table 1 beside ours: by metric and data set, averaged over the three ratios of folds that have them all.
 
-    The difference of levels is given where fine-tuning was not shortened.
+    All methods of a row are over the same of these folds (`shared`). The difference is given where levels are compared
+    (`study.levels`).
     """
-    ours = complete(scores(frame), "rho", RATIOS) if len(frame) else frame
-    return _beside(published, ours, "1", "dataset", list(DATASETS), representation, _full(ours, representation))
+    measured = scores(frame)
+    measured = measured[measured["representation"] == representation] if len(measured) else measured
+    ours = complete(measured, "rho", RATIOS) if len(measured) else measured
+
+    def lacking(dataset: str) -> str:
+        there = set(measured.loc[measured["dataset"] == dataset, "rho"]) if len(measured) else set()
+        missing = [ratio for ratio in RATIOS if ratio not in there]
+        if len(missing) == len(RATIOS):
+            return "not measured"
+        which = f"IR {', '.join(map(str, missing))} missing" if missing else "no fold has them all"
+        return f"not at all {len(RATIOS)} ratios ({which})"
+
+    return _beside(published, ours, "1", "dataset", list(DATASETS), representation, lacking)
 
 
 def table_2(published: pd.DataFrame, frame: pd.DataFrame, representation: str) -> dict[str, pd.DataFrame]:
@@ -81,15 +95,14 @@ def table_2(published: pd.DataFrame, frame: pd.DataFrame, representation: str) -
 
     Every average is over the same sets, those that leave the most to show (`_sets`); a method that was not measured on
     all of them has none. Ours stands beside the paper's if it is over all sets; an average over fewer has another
-    level, and a table of its own.
+    level, and a table of its own. All methods of a row are over the same folds (`shared`).
     """
     ours = scores(frame)
     ours = ours[ours["representation"] == representation] if len(ours) else ours
     sets = _sets(ours)
     lost = [m for m in METHODS.values() if sets and m in set(ours["method"]) - _methods(ours, sets)]
     ours = complete(ours, "dataset", sets) if sets else ours.iloc[:0]
-    levels = len(sets) == len(DATASETS) and _full(ours, representation)
-    table = _beside(published, ours, "2", "rho", list(RATIOS), representation, levels)
+    table = _beside(published, ours, "2", "rho", list(RATIOS), representation)
     if len(sets) == len(DATASETS):
         return {"table 2 and ours": table}
     parts = (table[table["source"] == "paper"], table[table["source"] != "paper"])
@@ -100,13 +113,6 @@ def table_2(published: pd.DataFrame, frame: pd.DataFrame, representation: str) -
     names = ", ".join(map(named, sets))
     less = f"; not measured on all of these: {', '.join(lost)}" if lost else ""
     return {theirs: printed, f"ours, over {len(sets)} of {len(DATASETS)} data sets ({names}){less}": own}
-
-
-def _full(frame: pd.DataFrame, representation: str) -> bool:
-    """Whether no fine-tuning was shortened."""
-    return bool(len(frame)) and bool(
-        (frame.loc[frame["representation"] == representation, "epochs"] >= study.EPOCHS).all()
-    )
 
 
 def _sets(frame: pd.DataFrame) -> tuple[str, ...]:
@@ -125,10 +131,17 @@ def _methods(frame: pd.DataFrame, sets: Iterable[str]) -> set[str]:
     return set.intersection(*(set(frame.loc[frame["dataset"] == name, "method"]) for name in sets))
 
 
-def _beside(published, ours, number: str, by: str, values: list, representation: str, levels: bool) -> pd.DataFrame:
-    """For each metric and value of `by` a row of the paper, one of ours, with `levels` the difference."""
+def _beside(
+    published, ours, number: str, by: str, values: list, representation: str, lacking: Callable | None = None
+) -> pd.DataFrame:
+    """For each metric and value of `by` a row of the paper, one of ours, and where levels are compared the difference.
+
+    `lacking` says why there is none of ours; without it that nothing was measured.
+    """
     printed = published[(published["table"] == number) & (published["representation"] == representation)]
-    ours = ours[ours["representation"] == representation] if len(ours) else ours
+    ours = shared(ours, [by])
+    levels = len(ours) and not study.levels(ours) and (by == "dataset" or set(ours["dataset"]) == set(DATASETS))
+    over = dict(ours[[by, "over"]].drop_duplicates().to_numpy()) if len(ours) else {}
     ours = summarise(ours, ["metric", by, "method"]) if len(ours) else pd.DataFrame(columns=["metric", by, "method"])
     methods = [m for m in METHODS.values() if m in set(printed["method"]) | set(ours["method"])]
     rows = []
@@ -138,7 +151,7 @@ def _beside(published, ours, number: str, by: str, values: list, representation:
             where = {"data set": named(value)} if by == "dataset" else {"IR": value}
             head = {"metric": TITLES[metric], **where}
             rows.append({**head, "source": "paper", **{m: _printed(paper, m) for m in methods}})
-            source = f"ours, {tables.span(found['n'], 'fold')}" if len(found) else "ours: not measured"
+            source = f"ours, {over[value]}" if len(found) else f"ours: {lacking(value) if lacking else 'not measured'}"
             rows.append({**head, "source": source, **{m: _found(found, m) for m in methods}})
             if len(found) and levels:
                 apart = found["mean"] - paper["comparable"]
@@ -158,10 +171,11 @@ def _found(table: pd.DataFrame, method: str):
 
 
 def detail(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Ours by representation, data set and ratio: a column a method."""
-    found = summarise(scores(frame).query("metric == @metric"), ["representation", "dataset", "rho", "method"])
+    """Ours by representation, data set and ratio: a column a method, all over the folds that `over` names."""
+    place = [*SETTING, "over"]
+    found = summarise(shared(scores(frame).query("metric == @metric"), SETTING), [*place, "method"])
     found["cell"] = [tables.effect(*row, digits=4) for row in found[["mean", "low", "high"]].to_numpy()]
-    wide = found.pivot(index=["representation", "dataset", "rho"], columns="method", values="cell")
+    wide = found.pivot(index=place, columns="method", values="cell")
     return shown(wide[[m for m in METHODS.values() if m in wide]].astype(object).reset_index())
 
 

@@ -47,7 +47,7 @@ STEM = "systematic_study"
 VERSION = 1
 GROUP = 256  # networks trained together on a GPU
 
-SAMPLERS = ("none", "oversampling", "undersampling", "weighted")
+SAMPLERS = ("none", "oversampling", "undersampling", "weighted", "normalised")
 RESAMPLED = ("oversampling", "undersampling")  # what a second phase can follow, and what can stop half-way
 #: Result columns that no claim pairs by: they say how a network was looked at, or which of several was picked.
 NOT_DESIGN = ("repeat", "convergence", "two_phase")
@@ -79,7 +79,8 @@ class Parameters:
         Also all training images as they are, the setting of the paper's test error.
     samplers : list of str
         none (baseline and thresholding), oversampling and undersampling (each with thresholding and two-phase
-        training), weighted (a loss weighted by class).
+        training), weighted (a loss weighted by class, plain mean), normalised (the same, divided by the weights of a
+        batch as torch's weighted mean is).
     replicates, first_replicate : int
         How many repetitions, and the number of the first.
     iterations : int

@@ -47,9 +47,11 @@ def deviations(parameters) -> list[dict]:
     if network == "allcnn" and (p.width, p.whiten, p.rectified) != (96, True, True):
         here = f"width {p.width}, whitening {p.whiten}, rectified {p.rectified}"
         rows.append(("All-CNN", "width 96, whitening, rectified", here, "asked for"))
-    if "weighted" in p.samplers:
-        why = "section 2.2 states the equivalence without a test"
-        rows.append(("weighted loss", "called equivalent to oversampling, not run", "an arm of its own", why))
+    means = {"weighted": "the plain mean of weighted losses", "normalised": "divided by the batch's weights"}
+    arms = [f"an arm of its own, {means[name]}" for name in means if name in p.samplers]
+    if arms:
+        why = "section 2.2 states the equivalence without a test, and no mean"
+        rows.append(("weighted loss", "called equivalent to oversampling, not run", "; ".join(arms), why))
     if p.reduced_to:
         why = "figure 7 does not print its levels"
         rows.append(("ratios after partial sampling", "not stated", ", ".join(f"{to:g}" for to in p.reduced_to), why))

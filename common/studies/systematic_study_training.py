@@ -20,9 +20,10 @@ from common.studies.systematic_study import Cell, seeds
 CURVE_SAMPLE = 2_000  # test images, and draws from the sampled training set, at each point of a convergence curve
 HEADS = 64  # second phases trained together: the features of each take about 50 MB
 TRAIN_SAMPLE = 5_000  # draws from the sampled training set on which training accuracy is measured
-ARM = {"none": "baseline", "weighted": "weighted loss"}  # method names of samplers that are not called by their own
+#: Method names of samplers that are not called by their own.
+ARM = {"none": "baseline", "weighted": "weighted loss", "normalised": "weighted loss, normalised"}
 _STREAMS = ("seed_order", "seed_dropout", "seed_augmentation")
-THRESHOLDED = {"none": "thresholding", "weighted": "weighted loss + thresholding"}
+THRESHOLDED = {"none": "thresholding"} | {name: f"{ARM[name]} + thresholding" for name in ("weighted", "normalised")}
 
 
 @held
@@ -90,7 +91,7 @@ class _Group:
 
     def _member(self, cell: Cell, kept: np.ndarray) -> training.Member:
         chance, labels = seeds(cell), self.images.labels[kept]
-        weighted = cell.sampler == "weighted"
+        weighted = cell.sampler in ("weighted", "normalised")
         sampler = "none" if weighted else cell.sampler
         plan = resampling.index_plan(labels, sampler, chance["seed_resampling"], cell.to_rho)
         return training.Member(
@@ -99,6 +100,7 @@ class _Group:
             chance["seed_order"],
             learning_rate=study.schedule(cell).learning_rate,
             class_weights=resampling.class_weights(labels, len(self.images.classes)) if weighted else None,
+            normalised=cell.sampler == "normalised",
             seed_dropout=chance["seed_dropout"],
             seed_augmentation=chance["seed_augmentation"],
         )
