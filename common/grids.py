@@ -1,7 +1,7 @@
 """What to run: the grids of `notebooks/grids.yaml`, expanded and checked before anything starts.
 
 >>> [run.name for run in expand("reduced", "systematic_study")]
-['original', 'cifar10-short', 'reduced-ratios', 'grid']
+['original', 'cifar10-short', 'reduced-ratios', 'normalised', 'grid']
 """
 
 from __future__ import annotations
