@@ -92,6 +92,8 @@ def test_the_share_trained_counts_a_diverged_network_as_none():
 
 
 def test_a_replicate_that_has_begun_is_told_apart():
-    frame = pd.DataFrame({"key": ["a", "b", "c", "d", "e"], "replicate": [0, 0, 1, 1, 2]})
+    frame = pd.DataFrame({"key": list("abcde"), "replicate": [0, 0, 1, 1, 2], "sampler": "none"})
     assert counted_replicates(frame) == "2 replicates and part of 1 more"
+    added = pd.DataFrame({"key": ["f"], "replicate": [0], "sampler": ["normalised"]})
+    assert counted_replicates(pd.concat([frame, added])) == "2 replicates and part of 1 more"
     assert counted_replicates(frame[frame["replicate"] == 0]) == "1 replicate"
