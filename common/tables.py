@@ -7,7 +7,7 @@ hold; all other text is escaped, so that a class or file name cannot become mark
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -87,7 +87,7 @@ def effect(value, low=None, high=None, digits: int = 3, sign: bool = False) -> M
     return written + Markup(" [{},\N{NO-BREAK SPACE}{}]").format(text(float(low), digits), text(float(high), digits))
 
 
-def table(frame: pd.DataFrame, caption: str = "", digits: int = 3, kind: str = "") -> Html:
+def table(frame: pd.DataFrame, caption: str = "", digits: int = 3, kind: str = "", right: Collection[str] = ()) -> Html:
     """A frame as an accessible table in a box of its own that scrolls sideways.
 
     Parameters
@@ -101,10 +101,12 @@ def table(frame: pd.DataFrame, caption: str = "", digits: int = 3, kind: str = "
         Decimals of floats; parameters such as rho are written as they were set.
     kind : str
         CSS class of the table.
+    right : collection of str
+        Columns of text that stand to the right, as numbers do.
     """
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()
-    columns, right = {}, set()
+    columns, right = {}, set(right)
     for name, column in frame.items():
         columns[name] = [setting(value) if name in SETTINGS else text(value, digits) for value in column]
         if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):

@@ -177,6 +177,12 @@ def test_table_keeps_a_named_index():
     assert '<th scope="row">mnist</th>' in tables.table(frame)
 
 
+def test_numbers_stand_to_the_right_and_text_where_it_is_asked_for():
+    frame = pd.DataFrame({"who": ["a"], "n": [3], "range": ["1 to 3"]})
+    assert tables.table(frame).count('class="num"') == 2  # head and cell of n
+    assert tables.table(frame, right=["range"]).count('class="num"') == 4
+
+
 def test_deviations_of_several_settings_are_said_once_where_they_are_the_same():
     shared = {"what": "framework", "paper": "Caffe", "here": "torch", "why": "kept"}
     size = {"what": "size", "paper": "224", "here": "64", "why": "cost"}
