@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -44,7 +46,7 @@ def noises(found: dict[str, np.ndarray], one: Noise | None) -> dict[str, Noise]:
     """What chance makes of the mean over the settings of each group, where it makes `one` of a single one."""
     if one is None:
         return {}
-    return {name: Noise(one.deviation / np.sqrt(values.shape[1]), one.df) for name, values in found.items()}
+    return {name: replace(one, deviation=one.deviation / np.sqrt(values.shape[1])) for name, values in found.items()}
 
 
 def _slopes(claim: Claim, values: np.ndarray, cells: pd.DataFrame) -> np.ndarray:

@@ -39,13 +39,15 @@ LEAST = 3  # replicates that a verdict or a lead needs: two may agree by chance
 class Interval:
     """An estimate with its confidence bounds; `n` values entered it.
 
-    The two questions a claim asks return True, False, or None where the interval does not decide.
+    `of` says of what the spread is that made it wider than its own values do; "" where they do. The two questions a
+    claim asks return True, False, or None where the interval does not decide.
     """
 
     estimate: float
     low: float
     high: float
     n: int
+    of: str = ""
 
     def above(self, bound: float) -> bool | None:
         """True if the whole interval lies above `bound`, False if the whole interval lies below it."""
@@ -64,10 +66,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class Noise:
-    """What chance alone makes of one value: its standard deviation, known with `df` degrees of freedom."""
+    """What chance alone makes of one value: its standard deviation, known with `df` degrees of freedom, from what."""
 
     deviation: float
     df: float
+    of: str = "arms that are alike"
 
 
 def corrected(number: int) -> float:
@@ -175,7 +178,8 @@ def _within_settings(values: np.ndarray) -> Noise:
     n, settings = values.shape
     variances = np.where(np.ptp(values, axis=0) == 0, 0.0, values.var(axis=0, ddof=1))
     total, squares = variances.sum(), (variances**2).sum()
-    return Noise(float(np.sqrt(total)) / settings, float((n - 1) * total**2 / squares) if squares else n - 1)
+    df = float((n - 1) * total**2 / squares) if squares else n - 1
+    return Noise(float(np.sqrt(total)) / settings, df, "replicates within each setting")
 
 
 def _student(values: np.ndarray, level: float, extra: float, known: Sequence[Noise]) -> Interval:
@@ -185,6 +189,10 @@ def _student(values: np.ndarray, level: float, extra: float, known: Sequence[Noi
         return Interval(float(values[0]) if n else np.nan, np.nan, np.nan, n)
     equal = np.ptp(values) == 0  # exactly: the mean of equal values, and their spread, may be off in the last digit
     mean = values[0] if equal else values.mean()
-    spreads = [Noise(0.0 if equal else values.std(ddof=1), n - 1), *known]
-    half = max(stats.t.ppf((1 + level) / 2, one.df) * one.deviation for one in spreads) * np.sqrt(1 / n + extra)
-    return Interval(float(mean), float(mean - half), float(mean + half), n)
+    spreads = [Noise(0.0 if equal else values.std(ddof=1), n - 1, ""), *known]
+    halves = [stats.t.ppf((1 + level) / 2, one.df) * one.deviation * np.sqrt(1 / n + extra) for one in spreads]
+    widest = int(np.argmax(halves))
+    if halves[widest] <= halves[0] * (1 + 1e-9):  # of one setting the spread within it is its own, up to rounding
+        widest = 0
+    half = halves[widest]
+    return Interval(float(mean), float(mean - half), float(mean + half), n, spreads[widest].of)

@@ -61,6 +61,8 @@ def decide(
         if verdict is (Verdict.SUPPORTED if claim.some else Verdict.NOT_SUPPORTED) and found[name].n > 1:
             strict = interval(shown[name], corrected(len(holds)), claim.test_share, noises.get(name))
             notes.append(f"corrected for {len(holds)} groups, its interval is [{strict.low:.3g}, {strict.high:.3g}]")
+    if found[name].of:
+        notes.append(f"interval widened to the spread of {found[name].of}")
     if verdict is Verdict.UNDECIDED:
         alone = _judged(claim, readings[:1], shown, (), noises)[-1]
         if alone is not verdict:

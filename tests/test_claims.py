@@ -719,6 +719,7 @@ def test_means_over_settings_that_agree_by_chance_decide_nothing():
     frame["value"] += np.where(frame["method"] == "better", swing, 0)
     row = judge(frame)
     assert row.effect == pytest.approx(0.01, abs=1e-3) and row.verdict == "undecided" and row.high - row.low > 0.03
+    assert "interval widened to the spread of replicates within each setting; " in row.verdict_note
     # Classes of one network are no settings of their own: what one gains another loses.
     classes = frame.assign(class_label=(frame["mu"] * 10).astype(int), mu=0.2)
     assert judge(classes).verdict == "supported" and judge(classes).effect == pytest.approx(row.effect)
@@ -747,6 +748,7 @@ def test_arms_that_are_alike_say_what_chance_makes_of_a_difference():
     row = judge(UP, SimpleNamespace(chance=chance))
     half = 2.08596 * 0.03 / np.sqrt(4) / np.sqrt(4)  # a mean over four settings, of four replicates
     assert (row.high - row.low) / 2 == pytest.approx(half, rel=1e-4) and asked == [("auc", 4, len(UP))]
+    assert "interval widened to the spread of arms that are alike" in row.verdict_note
     assert row.verdict == "undecided" and judge(UP, SimpleNamespace(chance=lambda *_: None)).verdict == "supported"
     level = {"test": "level", "against": None, "direction": "greater", "margin": 0, "value": 0.5}
     assert judge(UP, SimpleNamespace(chance=chance), **level).verdict == "supported" and len(asked) == 1

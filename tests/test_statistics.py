@@ -73,8 +73,9 @@ def test_settings_that_vary_keep_an_interval_wide_whose_means_agree_by_chance():
     crossing = interval([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]])  # each s = 1, so of their mean sqrt(2) / 2, with 4 df
     half = 2.77645 * np.sqrt(0.5) / np.sqrt(3)
     assert (crossing.low, crossing.estimate, crossing.high) == pytest.approx((2 - half, 2, 2 + half), abs=1e-5)
+    assert crossing.of == "replicates within each setting"
     together = interval([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])  # these are as wide as their means are apart
-    assert together == interval([1.0, 2.0, 3.0])
+    assert together == interval([1.0, 2.0, 3.0]) and together.of == ""
     assert interval([[1.0], [2.0], [3.0]]) == together
     # Settings of other spreads: s**2 = 1 and 4, df = 2 * 5**2 / (1 + 16).
     uneven = interval([[1.0, 5.0], [2.0, 3.0], [3.0, 1.0]])
