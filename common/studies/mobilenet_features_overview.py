@@ -72,7 +72,9 @@ def contest(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _where(dataset: str, representation: str, epochs: float) -> str:
     short = representation == study.IMAGES and epochs < study.EPOCHS
-    return f"{NAMES[dataset]}, {representation}" + (f", {epochs:g} of {study.EPOCHS} epochs" if short else "")
+    # Which then favours what adds images, for the schedule is not told apart from the method.
+    how = f", {epochs:g} of {study.EPOCHS} epochs, which are more updates with more images" if short else ""
+    return f"{NAMES[dataset]}, {representation}{how}"
 
 
 def figure(frame: pd.DataFrame):
