@@ -190,10 +190,11 @@ def _judge(claim: Claim, rows: pd.DataFrame, study: _Study, notes: list[str]) ->
     if shown.n < 2:
         notes.append("one replicate; an interval needs two" if shown.n else "no effect could be computed")
         verdict = verdict if shown.n else Verdict.NO_DATA
-    if shown.n == LEAST - 1 and not claim.identity and verdict in (Verdict.SUPPORTED, Verdict.NOT_SUPPORTED):
+    if shown.n < LEAST and not claim.identity and verdict in (Verdict.SUPPORTED, Verdict.NOT_SUPPORTED):
         notes.append(f"two replicates only: {verdict} by their one difference, a verdict needs {LEAST}")
         verdict = Verdict.UNDECIDED
-    incomparable = "a level is judged on the full schedule only" if shortened else study.levels(judged)
+    incomparable = study.levels(judged) if claim.test == "level" else ""
+    incomparable = "a level is judged on the full schedule only" if shortened else incomparable
     if claim.value is not None and incomparable:
         notes.append(incomparable)
         verdict = Verdict.NO_DATA
@@ -205,7 +206,7 @@ def _judge(claim: Claim, rows: pd.DataFrame, study: _Study, notes: list[str]) ->
 
 def _of_own_arm(rows: pd.DataFrame, judged: pd.DataFrame, replicates: pd.Index) -> pd.DataFrame:
     """The rows of all metrics, classes and pairs of these that belong to the judged cells of the claim's own arm."""
-    cell = [column for column in rows if column in judged and column not in ("class_label", "pair")]
+    cell = [column for column in rows if column in judged and column not in matching.PARTS]
     return rows[rows["replicate"].isin(replicates)].merge(judged[cell].drop_duplicates(), on=cell)
 
 

@@ -24,6 +24,7 @@ RECORDED = frozenset(
 #: What may differ between the two sides of a pair even where a claim does not name it: they say what the arm is.
 ARM = frozenset({"method", "sampler", "prior"})
 AGAINST = " (against)"
+PARTS = ("class_label", "pair")  # what is measured of one network by part: its classes, pairs of them
 #: Columns that say on what part of the grid a verdict rests; above so many values only the range is given.
 GRID, SHOWN = ("rho", "mu", "to_rho"), 5
 

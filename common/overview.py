@@ -170,9 +170,8 @@ def advice(found: dict[str, Account]) -> list[tables.Html]:
     rules = {}
     for one in filter(None, found.values()):
         scores = _in_order(one, "strength")
-        for group, race in contest.races(scores, one.own.BASELINE, [*contest.PLACE, "strength"]):
-            if group["metric"] in contest.ONE_SIDED:
-                continue
+        rows = scores[~scores["metric"].isin(contest.ONE_SIDED)] if len(scores) else scores
+        for group, race in contest.races(rows, one.own.BASELINE, [*contest.PLACE, "strength"]):
             title = f"If you {group['situation']} (paper {one.paper.number})"
             lost = contest.unstable(scores[scores["where"] == group["where"]])
             rules.setdefault(title, []).append(contest.advice(group, race, one.own.MEASURES, lost))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -36,10 +37,8 @@ class Race:
 
     Parameters
     ----------
-    scores : DataFrame
-        Replicate (rows) by method, best mean first; means over the settings.
     cells : DataFrame
-        The same by method and setting.
+        Scores, a replicate a row, by method and setting; the method with the best mean first.
     baseline : str
         What the others are measured by.
     settings : tuple of str
@@ -52,13 +51,17 @@ class Race:
         Imbalance ratios of the settings, ascending; empty where imbalance has no single ratio.
     """
 
-    scores: pd.DataFrame
     cells: pd.DataFrame
     baseline: str
     settings: tuple[str, ...]
     left_out: dict[str, str]
     test_share: float | None = None
     ratios: tuple[float, ...] = ()
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """Means over the settings, replicate by method."""
+        return _means(self.cells)
 
     @property
     def best(self) -> str:
@@ -146,7 +149,7 @@ def race(rows: pd.DataFrame, baseline: str) -> Race | None:
     # All replicates that have these cells, also those that the first block left out for a cell that is not among them.
     raced = usable[usable["method"].isin(methods) & usable["setting"].isin(settings)]
     table = raced.pivot(index=["replicate", "setting"], columns="method", values="value").unstack("setting").dropna()
-    scores = pd.DataFrame({name: table[name].mean(axis=1) for name in methods})
+    scores = _means(table)
     scores = scores[scores.mean().sort_values(ascending=False, kind="stable").index]
     lost = set(cells.loc[cells["value"].isna() & cells["setting"].isin(settings), "method"])
     left_out = {
@@ -162,7 +165,11 @@ def race(rows: pd.DataFrame, baseline: str) -> Race | None:
     share = rows["test_share"].max() if "test_share" in rows else np.nan
     test_share = None if np.isnan(share) else float(share)
     ratios = rows.loc[rows["setting"].isin(settings), "rho"].dropna().unique() if "rho" in rows else ()
-    return Race(scores, table, baseline, tuple(settings), left_out, test_share, tuple(sorted(map(float, ratios))))
+    return Race(table[list(scores)], baseline, tuple(settings), left_out, test_share, tuple(sorted(map(float, ratios))))
+
+
+def _means(cells: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({name: cells[name].mean(axis=1) for name in dict.fromkeys(cells.columns.get_level_values(0))})
 
 
 def races(contest: pd.DataFrame, baseline: str, by: list[str]) -> list[tuple[dict, Race]]:

@@ -13,7 +13,7 @@ from common.studies.class_specific_extrapolation_selection import main_rows
 #: Arms that extrapolate a separable pair at random, the second one no other pair.
 ALIKE = (METHODS["random"], METHODS["run"])
 #: Columns in which what is alike may differ from the claim that asks: the arm, and what is measured of a network.
-APART = {*matching.ARM, "pair", "class_label"}
+APART = {*matching.ARM, *matching.PARTS}
 NEEDED = {"metric", "method", "replicate", "pair", "value"}
 
 

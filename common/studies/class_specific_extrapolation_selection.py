@@ -48,13 +48,8 @@ def departures(rows: pd.DataFrame) -> list[str]:
 
 
 def levels(settings: pd.DataFrame) -> str:
-    """Why no level of a trained arm is judged on these settings (`claims`); "" where they are the paper's.
-
-    What two arms save of each other, and which classes lie closest in the latents, is told within one network: it is no
-    level, and judged.
-    """
-    methods = set(settings.get("method", ()))
-    found = departures(settings) if len(methods) == 1 and "backbone" not in methods else []
+    """Why no level is judged on these settings (`claims`); "" where they are the paper's."""
+    found = departures(settings)
     return f"a level is judged on the paper's network only: here a {', '.join(found)}" if found else ""
 
 

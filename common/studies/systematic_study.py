@@ -35,6 +35,7 @@ from common.studies.systematic_study_claims import (  # noqa: F401 - the claims 
 from common.studies.systematic_study_deviations import deviations  # noqa: F401 - part of every study module
 from common.studies.systematic_study_protocols import FULL_ITERATIONS, PROTOCOLS, Protocol, builder, network_of  # noqa: F401
 from common.studies.systematic_study_selection import (  # noqa: F401 - what counts
+    WEIGHTED,
     chosen,
     counted_replicates,
     judged,
@@ -47,7 +48,7 @@ STEM = "systematic_study"
 VERSION = 1
 GROUP = 256  # networks trained together on a GPU
 
-SAMPLERS = ("none", "oversampling", "undersampling", "weighted", "normalised")
+SAMPLERS = ("none", "oversampling", "undersampling", *WEIGHTED)
 RESAMPLED = ("oversampling", "undersampling")  # what a second phase can follow, and what can stop half-way
 #: Result columns that no claim pairs by: they say how a network was looked at, or which of several was picked.
 NOT_DESIGN = ("repeat", "convergence", "two_phase")

@@ -15,7 +15,8 @@ from common.studies.systematic_study_protocols import FULL_ITERATIONS, PROTOCOLS
 
 #: Fields of a cell that the paper does not vary, at their defaults.
 USUAL = {"image_size": 0, "per_class": 0, "rectified": True, "whiten": True, "width": 96}
-ADDED = ("weighted", "normalised")  # arms of ours, which may be measured in fewer replicates than the paper's
+#: Samplers of arms of ours, which may have fewer replicates than the paper's.
+WEIGHTED = ("weighted", "normalised")
 LEARNED = 0.8  # accuracy of the balanced All-CNN from which on its schedule counts
 _SEARCHED = [name for name, protocol in PROTOCOLS.items() if protocol.learning_rates]
 _HALVES = (" (half 0)", " (half 1)")
@@ -152,5 +153,5 @@ def counted_replicates(frame: pd.DataFrame) -> str:
 
 def whole_replicates(frame: pd.DataFrame) -> int:
     """How many replicates have as many cells of the paper's arms as the fullest; one that is being added has fewer."""
-    cells = frame[~frame["sampler"].isin(ADDED)].groupby("replicate")["key"].nunique()
+    cells = frame[~frame["sampler"].isin(WEIGHTED)].groupby("replicate")["key"].nunique()
     return int((cells == cells.max()).sum())

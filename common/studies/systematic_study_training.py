@@ -23,7 +23,7 @@ TRAIN_SAMPLE = 5_000  # draws from the sampled training set on which training ac
 #: Method names of samplers that are not called by their own.
 ARM = {"none": "baseline", "weighted": "weighted loss", "normalised": "weighted loss, normalised"}
 _STREAMS = ("seed_order", "seed_dropout", "seed_augmentation")
-THRESHOLDED = {"none": "thresholding"} | {name: f"{ARM[name]} + thresholding" for name in ("weighted", "normalised")}
+THRESHOLDED = {"none": "thresholding"} | {name: f"{ARM[name]} + thresholding" for name in study.WEIGHTED}
 
 
 @held
@@ -91,7 +91,7 @@ class _Group:
 
     def _member(self, cell: Cell, kept: np.ndarray) -> training.Member:
         chance, labels = seeds(cell), self.images.labels[kept]
-        weighted = cell.sampler in ("weighted", "normalised")
+        weighted = cell.sampler in study.WEIGHTED
         sampler = "none" if weighted else cell.sampler
         plan = resampling.index_plan(labels, sampler, chance["seed_resampling"], cell.to_rho)
         return training.Member(
