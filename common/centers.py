@@ -99,10 +99,10 @@ class CategoryCenters(ClassifierMixin, BaseEstimator):
         if first:
             self._begin(np.unique(classes))
         elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
-            raise ValueError(f"classes {classes!r} are not those of the first call, {self.classes_!r}")
+            raise ValueError(f"classes {classes!r} are not those of the first call, {self.classes_.tolist()}")
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
-            raise ValueError(f"label {unknown[0]!r} is not in classes {self.classes_!r}")
+            raise ValueError(f"label {unknown.tolist()[0]!r} is not in classes {self.classes_.tolist()}")
         return self._add(X, y)
 
     def _begin(self, classes: np.ndarray) -> None:
@@ -130,7 +130,7 @@ class CategoryCenters(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         if not self.class_count_.all():
-            label = self.classes_[np.argmin(self.class_count_)]
+            label = self.classes_.tolist()[np.argmin(self.class_count_)]
             raise ValueError(f"class {label!r} has no sample, so no centre; add samples of it, or leave it out")
         return euclidean_distances(_unit(X).astype(np.float64), self.centers_)
 

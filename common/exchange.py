@@ -67,6 +67,9 @@ def export(store: Store, target) -> dict[str, Exported]:
         If the target is neither, or all that was measured would be left out; nothing is written then.
     """
     target, written = Path(target), {}
+    if target.suffix != ".zip" and (target.is_file() or (target.suffix and not target.is_dir())):
+        what = "is a file; " if target.is_file() else ""
+        raise UserError(f"export {target}: {what}expected a folder or a file ending in .zip")
     # Of any copy of the project: only their names say what such a folder is for.
     committed = Path(os.path.abspath(target)).parts[-2:] == paths.RESULTS.parts[-2:]
     files: dict[str, bytes] = {}
@@ -95,12 +98,10 @@ def export(store: Store, target) -> dict[str, Exported]:
         with replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
             for name, content in files.items():
                 archive.writestr(name, content)
-    elif target.suffix == "" or target.is_dir():
+    else:
         for name, content in files.items():
             with replacing(target / name) as file:
                 file.write(content)
-    else:
-        raise UserError(f"export {target}: expected a folder or a file ending in .zip")
     return written
 
 

@@ -24,6 +24,7 @@ def roc_auc(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     -------
     tensor of float64, shape (..., C); NaN where a class has no positive or no negative.
     """
+    _check(scores, labels)
     columns = scores.to(torch.float64).transpose(-1, -2).contiguous()
     ordered = columns.sort(dim=-1).values
     below = torch.searchsorted(ordered, columns, side="left")
@@ -49,18 +50,35 @@ def recall_per_class(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor
 
     Returns
     -------
-    tensor of float64, shape (..., C); NaN for a class without images.
+    tensor of float64, shape (..., C); NaN for a class without images, and all where a score is NaN.
     """
+    _check(scores, labels)
     n_classes = scores.shape[-1]
     labels = labels.to(scores.device).long()
     hit = (scores.argmax(-1) == labels).to(torch.float64)
     member = torch.nn.functional.one_hot(labels, n_classes).to(torch.float64)
-    return hit @ member / member.sum(0)
+    return torch.where(_lost(scores)[..., None], torch.nan, hit @ member / member.sum(0))
 
 
 def accuracy(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Share of images whose highest score is their own class; shape (...,)."""
-    return (scores.argmax(-1) == labels.to(scores.device)).to(torch.float64).mean(-1)
+    """Share of images whose highest score is their own class; shape (...,), NaN where a score is NaN."""
+    _check(scores, labels)
+    share = (scores.argmax(-1) == labels.to(scores.device)).to(torch.float64).mean(-1)
+    return torch.where(_lost(scores), torch.nan, share)
+
+
+def _check(scores: torch.Tensor, labels: torch.Tensor) -> None:
+    """Raise `UserError` if there is not one label for each row of scores; torch would repeat a single one."""
+    if scores.dim() < 2 or labels.shape != scores.shape[-2:-1]:
+        raise UserError(
+            f"labels of shape {tuple(labels.shape)} for scores of shape {tuple(scores.shape)}; expected n labels for "
+            "scores of shape (..., n, C)"
+        )
+
+
+def _lost(scores: torch.Tensor) -> torch.Tensor:
+    """Whether a network diverged: argmax makes a class of NaN, which must not look like an answer; shape (...,)."""
+    return scores.isnan().flatten(-2).any(-1)
 
 
 def confusion(labels, predicted, n_classes: int) -> np.ndarray:
@@ -77,8 +95,11 @@ def confusion(labels, predicted, n_classes: int) -> np.ndarray:
     Raises
     ------
     UserError
-        For a label that is no integer from 0 to below `n_classes`: it would count in another one's cell.
+        For a label that is no integer from 0 to below `n_classes`: it would count in another one's cell. If there are
+        not as many predictions as labels: numpy would repeat a single one.
     """
+    if len(labels) != len(predicted):
+        raise UserError(f"{len(labels)} labels and {len(predicted)} predictions; expected as many of both")
     pairs = checked_labels(labels, n_classes) * n_classes + checked_labels(predicted, n_classes, "predicted")
     return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
 
@@ -117,4 +138,5 @@ def class_balance_accuracy(matrix) -> np.ndarray:
 def geometric_mean_recall(matrix) -> np.ndarray:
     """MAvG: geometric mean of recall over classes (Koziarski et al., equation 5); 0 as soon as one recall is."""
     values = recalls(matrix)
-    return np.prod(values, axis=-1) ** (1 / values.shape[-1])
+    # Each root for itself: the product of some hundred recalls may be too small for a number.
+    return np.prod(values ** (1 / values.shape[-1]), axis=-1)

@@ -14,6 +14,7 @@ from common import claims, verdict_tables
 from common.claim_file import Claim
 from common.claim_words import caveats, metric
 from common.papers import PAPERS
+from common.studies.category_centers_selection import TRAINING_ONLY
 from common.verdicts import Verdict
 
 STEP = {"dataset": ["mnist"], "imbalance": ["step"], "to_rho": [1]}
@@ -25,6 +26,8 @@ ALLCNN = {
     "plateau": ["exponential"],
 }
 VGG16 = ALLCNN | {"network": ["vgg16"]}
+#: Centres of the images on which their rivals are fitted.
+EQUAL = {"variant": TRAINING_ONLY}
 FEATURES = {"dataset": ["cifar10", "mnist"], "representation": ["features"], "variant": ["paper"]}
 PAIRS = {"dataset": ["cifar10"], "ablation": [False]}
 DEFECTS = {"imbalance": ["ratio"], "trunk": ["imagenet"], "network": ["multiscale"]}
@@ -39,7 +42,8 @@ DATA = {
 #: Where replicates share images, what one tests on: as in the claims of these papers on these sets.
 SHARES = {"mobilenet_features": 0.1667, "multiscale_transfer": 0.5}
 DECOUPLED = ("logit adjustment", "cRT", "tau-norm", "LWS")
-#: Topic to comparisons: stem, filters of both arms, metric, method, and the one it is compared with.
+#: Topic to comparisons: stem, filters of both arms, metric, method, the one it is compared with, and, of the method
+#: alone, filters instead of those of both.
 TOPICS = {
     "thresholding": [
         ("systematic_study", STEP, "accuracy", "thresholding", "baseline"),
@@ -51,8 +55,8 @@ TOPICS = {
         ("class_specific_extrapolation", PAIRS, "minor_recall", "logit adjustment", "no extrapolation"),
     ],
     "centres": [
-        *(("category_centers", ALLCNN, "accuracy", "C", rival) for rival in ("D", "linear", *DECOUPLED)),
-        *(("category_centers", VGG16, "accuracy", "C", rival) for rival in ("D", *DECOUPLED)),
+        *(("category_centers", ALLCNN, "accuracy", "C", rival, EQUAL) for rival in ("D", "linear", *DECOUPLED)),
+        *(("category_centers", VGG16, "accuracy", "C", rival, EQUAL) for rival in ("D", *DECOUPLED)),
     ],
     "two phases": [
         ("systematic_study", STEP, "accuracy", "two-phase oversampling", "oversampling"),
@@ -99,9 +103,10 @@ def meeting(topic: str, measured: Mapping[str, tuple[pd.DataFrame, object]]) -> 
         comparison, effect with 95 % interval, n, what that says, measure, data and paper.
     """
     rows = []
-    for stem, on, measure, method, against in TOPICS[topic]:
+    for stem, on, measure, method, against, *own in TOPICS[topic]:
         frame, module = measured[stem]
-        found = claims.evaluate([_question(stem, on, measure, method, against)], frame, module).iloc[0]
+        found = claims.evaluate([_question(stem, on, measure, method, against, *own)], frame, module).iloc[0]
+        method = " ".join([method, *(f"({value})" for filters in own for value in filters.values())])
         rows.append(
             {
                 "comparison": f"{method} − {against}",
@@ -116,9 +121,12 @@ def meeting(topic: str, measured: Mapping[str, tuple[pd.DataFrame, object]]) -> 
     return pd.DataFrame(rows).astype({"effect [95% interval]": object})
 
 
-def _question(stem: str, on: Mapping, measure: str, method: str, against: str) -> Claim:
+def _question(stem: str, on: Mapping, measure: str, method: str, against: str, own: Mapping | None = None) -> Claim:
     """Whether a method is better than another, as a claim with margin 0."""
+    own = own or {}
+    other = {name: on[name] for name in own}
+    on = {name: values for name, values in on.items() if name not in own}
     fields = {"id": "question", "statement": f"{method} above {against}", "where": "overview", "margin": 0}
     fields |= {"test": "difference", "direction": "greater", "metric": measure, "on": on}
-    fields |= {"of": {"method": method}, "against": {"method": against}}
+    fields |= {"of": {"method": method} | own, "against": {"method": against} | other}
     return Claim.parse(fields | ({"test_share": SHARES[stem]} if stem in SHARES else {}))

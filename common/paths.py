@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,9 +39,18 @@ def standing(path: Path) -> Path:
 
 
 def writable(folder: Path) -> bool:
-    """Whether files can be made in a folder, or the folder itself where it is not there yet."""
+    """Whether files can be made in a folder, or the folder itself where it is not there yet.
+
+    One is made, and gone at once: permissions alone do not tell, such as those of an administrator or a network drive.
+    """
     there = standing(folder)
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        return False
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return True
+    except OSError as error:
+        return error.errno == errno.ENOSPC  # a full disk may have room again; what is kept there says so otherwise
 
 
 def cache_root() -> Path:

@@ -12,7 +12,7 @@ NUMBERS = ["rho", "mu", "run", "value"]
 
 
 def published(stem: str) -> pd.DataFrame:
-    """Every number paper `stem` prints, one row each.
+    """The results that paper `stem` prints, and of its settings those that a table or a test looks up, one row each.
 
     Returns
     -------

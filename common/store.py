@@ -92,6 +92,16 @@ class Store:
             _set_aside(path)
         return record
 
+    def _whole(self, stem: str, key: str) -> bool:
+        """Whether a file is a record of ours; it stays where it is."""
+        path = self._path(stem, key)
+        try:
+            return _opened(path.read_bytes(), key) is not None
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise _unreadable(error) from None
+
     def has(self, stem: str, key: str) -> bool:
         """Whether the upper layer has the cell now: a quick look, without the lower layer."""
         return self._path(stem, key).exists()
@@ -180,14 +190,17 @@ class Store:
         return pd.concat(parts, ignore_index=True) if parts else upper
 
     def stems(self) -> list[str]:
-        """Studies with at least one finished cell in either layer."""
+        """Studies with at least one whole cell in either layer.
+
+        Folders of other files that end in .json are none, so that what is not ours is never taken for damaged.
+        """
         try:
             folders = [entry.name for entry in os.scandir(self.root) if entry.is_dir()]
         except FileNotFoundError:
             folders = []
         except OSError as error:
             raise _unreadable(error) from None
-        upper = {name for name in folders if self.names(name)}
+        upper = {name for name in folders if any(self._whole(name, key) for key in self.names(name))}
         lower = {path.stem for path in self.committed.glob("*.parquet") if not path.stem.endswith("_curves")}
         return sorted(upper | lower)
 

@@ -226,8 +226,8 @@ def together(parts: Mapping[str, Iterable[Mapping]]) -> list[dict]:
     rows = []
     # What differs stands beside its like.
     for (what, paper, here, why), names in sorted(whose.items(), key=lambda item: subjects.index(item[0][0])):
-        whom = "" if len(names) == len(parts) else f"{'; '.join(names)}: "
-        rows.append({"what": what, "paper": paper, "here": whom + here, "why": why})
+        here = here if len(names) == len(parts) else f"{'; '.join(names)}: {here}"
+        rows.append({"what": what, "paper": paper, "here": here, "why": why})
     return rows
 
 

@@ -114,9 +114,9 @@ def test_zero_norm_features_stay_zero_and_are_counted():
     ("call", "message"),
     [
         (lambda m: m.partial_fit([[1.0, 2.0]], [0]), "classes is missing; expected all labels at the first call"),
-        (lambda m: m.partial_fit([[1.0, 2.0]], [5], classes=[0, 1]), r"label .*5.* is not in classes"),
-        (lambda m: m.partial_fit([[1.0, 2.0]], [0.5], classes=[0, 1]), r"label .*0.5.* is not in classes"),
-        (lambda m: m.partial_fit([[1.0, 2.0]], [0], [0, 1]).predict([[1, 1]]), "class .*1.* has no sample"),
+        (lambda m: m.partial_fit([[1.0, 2.0]], [5], classes=[0, 1]), r"label 5 is not in classes \[0, 1\]"),
+        (lambda m: m.partial_fit([[1.0, 2.0]], [0.5], classes=[0, 1]), r"label 0.5 is not in classes"),
+        (lambda m: m.partial_fit([[1.0, 2.0]], [0], [0, 1]).predict([[1, 1]]), "class 1 has no sample"),
         (lambda m: m.partial_fit([[1, 2]], [0], [0, 1]).partial_fit([[1, 2]], [0], [0, 2]), "not those of"),
         (lambda m: m.fit([[np.nan, 1.0]], [0]), "Input X contains NaN"),
         (lambda m: m.set_params(normalize_centers="false").fit([[1, 2]], [0]), "The 'normalize_centers' parameter of"),

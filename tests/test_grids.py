@@ -183,6 +183,7 @@ def test_sizes_of_the_systematic_study():
         ("reduced", "normalised"): 3 * 4 * 3,
         ("paper", "cifar10"): 3 * 8 * (1 + (4 * 3 + 4) * 3),
         ("paper", "convergence"): 3 * 8 * 3,
+        ("paper", "convergence-mnist"): 5 * 3,
         ("paper", "reduced-ratios"): 50 * 9 * 2 * 9,
         ("paper", "full"): 50 * (2 + 9 * 9 * 3 + 9 * 3),
         **table_4,

@@ -60,6 +60,33 @@ def test_thresholding_keeps_the_auc_and_a_uniform_prior_changes_nothing():
     assert torch.equal(posthoc.threshold(scores, [3] * 5).argmax(-1), scores.argmax(-1))
 
 
+def test_a_diverged_network_has_no_accuracy_either():
+    scores = torch.eye(3)[[0, 1, 2, 2]].repeat(2, 1, 1)
+    scores[1, 3, 0] = torch.nan
+    labels = torch.tensor([0, 1, 2, 1])
+    assert metrics.accuracy(scores, labels).tolist() == pytest.approx([0.75, np.nan], nan_ok=True)
+    recall = metrics.recall_per_class(scores, labels)
+    assert recall[0].tolist() == [1, 0.5, 1] and recall[1].isnan().all()
+
+
+@pytest.mark.parametrize("measure", [metrics.accuracy, metrics.recall_per_class, metrics.roc_auc])
+def test_each_row_of_scores_needs_a_label(measure):
+    for scores, labels in ((torch.eye(3), torch.tensor([0])), (torch.eye(3)[0], torch.tensor([0, 1, 2]))):
+        with pytest.raises(UserError, match=r"labels of shape \(\d,\) for scores of shape .*; expected n labels"):
+            measure(scores, labels)
+
+
+def test_each_label_needs_a_prediction():
+    with pytest.raises(UserError, match="4 labels and 1 predictions; expected as many of both"):
+        metrics.confusion([0, 1, 2, 1], [0], 3)
+
+
+def test_the_geometric_mean_of_many_small_recalls_is_no_zero():
+    n_classes = 200
+    matrix = 2 * np.eye(n_classes, dtype=int) + 98 * np.roll(np.eye(n_classes, dtype=int), 1, axis=1)
+    assert metrics.geometric_mean_recall(matrix) == pytest.approx(0.02)
+
+
 def test_confusion_by_hand():
     assert metrics.confusion([0, 0, 1, 2], [0, 1, 1, 0], 3).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
     assert metrics.confusion(np.array([1.0]), torch.tensor([0]), 2).tolist() == [[0, 0], [1, 0]]

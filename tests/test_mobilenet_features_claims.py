@@ -1,6 +1,7 @@
 """Effects worked out by hand on small frames; the shipped claims on a made-up complete grid; what counts."""
 
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import torch
 
 from common import claims, grids, verdict_tables
 from common import tables as markup
-from common.matching import AGAINST
+from common.matching import AGAINST, NoData
 from common.mobilenet import MobileNet
 from common.mobilenet_weights import KNOWN
 from common.published_numbers import published
@@ -30,17 +31,29 @@ def rows(scores, **columns):
     return pd.DataFrame([{"replicate": 0, "method": m, "value": v, **columns} for m, v in scores.items()])
 
 
-def gains(representation, dataset, **scores):
-    return rows({"baseline": 0.5, **scores}, representation=representation, dataset=dataset)
+def gains(representation, dataset, rho=10.0, **scores):
+    return rows({"baseline": 0.5, **scores}, representation=representation, dataset=dataset, rho=rho)
+
+
+def that_requires(**required):
+    """A claim, as far as the functions of the study look at it."""
+    return SimpleNamespace(requires=required)
+
+
+ANY = that_requires()
 
 
 def test_the_only_helper():
-    first = gains("images", "mnist", oversampling=0.53, SMOTE=0.56, IHT=0.2)
-    second = gains("images", "cifar10", oversampling=0.51, SMOTE=0.48, IHT=0.4)
+    others = {"undersampling": 0.3, "S+ENN": 0.3}
+    first = gains("images", "mnist", oversampling=0.53, SMOTE=0.56, IHT=0.2, **others)
+    second = gains("images", "cifar10", oversampling=0.51, SMOTE=0.48, IHT=0.4, **others)
     # Oversampling gains at least .01; SMOTE, which comes nearest, falls .02 below on its worst set.
-    assert effects.claim_only_helper(None, pd.concat([first, second])) == pytest.approx([0.01])
+    assert effects.claim_only_helper(ANY, pd.concat([first, second])) == pytest.approx([0.01])
+    # At a ratio that oversampling alone has nothing can be compared.
+    alone = gains("images", "cifar10", rho=2.0, oversampling=0.4)
+    assert effects.claim_only_helper(ANY, pd.concat([first, second, alone])) == pytest.approx([0.01])
     second.loc[second["method"] == "SMOTE", "value"] = 0.505
-    assert effects.claim_only_helper(None, pd.concat([first, second])) == pytest.approx([-0.005])
+    assert effects.claim_only_helper(ANY, pd.concat([first, second])) == pytest.approx([-0.005])
 
 
 def test_the_only_helper_is_not_judged_by_each_folds_worst():
@@ -53,16 +66,15 @@ def test_the_only_helper_is_not_judged_by_each_folds_worst():
         folds = pd.concat([printed.assign(replicate=fold) for fold in range(10)], ignore_index=True)
         scatter = np.where(folds["dataset"] == "cifar10", 0.004, 0.001) * (folds["method"] != "baseline")
         noisy = folds.assign(value=folds["comparable"] + scatter * random.standard_normal(len(folds)))
-        found.append(effects.claim_only_helper(None, noisy).mean())
+        found.append(effects.claim_only_helper(ANY, noisy.assign(rho=10.0)).mean())
     assert np.mean(found) == pytest.approx(0.0007, abs=2.5e-4)
 
 
 def test_the_best_combination_is_sought_among_the_papers():
     def of(representation, **scores):
         return pd.concat(
-            gains(representation, name, **scores).assign(rho=10.0, replicate=fold)
-            for name in ("mnist", "cifar10")
-            for fold in (0, 1)
+            gains(representation, name, rho, **scores).assign(replicate=fold)
+            for name, rho, fold in product(("mnist", "cifar10"), (2.0, 5.0, 10.0), (0, 1))
         )
 
     images = of("images", oversampling=0.8, undersampling=0.75, SMOTE=0.7, IHT=0.6, **{"S+ENN": 0.6})
@@ -72,18 +84,20 @@ def test_the_best_combination_is_sought_among_the_papers():
     # Random resampling of features is not in the paper; undersampling of images comes nearest.
     assert effects.claim_best_combination(claim, frame) == pytest.approx([0.05, 0.05])
     without = frame[(frame["method"] != "undersampling") | (frame["representation"] != "images")]
-    assert len(effects.claim_best_combination(claim, without)) == 0
-    half = frame[(frame["method"] != "undersampling") | (frame["dataset"] != "mnist")]
-    assert len(effects.claim_best_combination(claim, half)) == 0
+    with pytest.raises(NoData, match="dataset = cifar10, rho = 2: not all that is compared"):
+        effects.claim_best_combination(claim, without)
+    half = frame[(frame["method"] != "undersampling") | (frame["dataset"] != "mnist") | (frame["rho"] != 5)]
+    with pytest.raises(NoData, match="dataset = mnist, rho = 5"):
+        effects.claim_best_combination(claim, half)
 
 
 def test_the_relative_drop():
     def at(representation, mild, strong):
         one = pd.DataFrame({"replicate": 0, "rho": [2.0, 10.0], "value": [mild, strong]})
-        return one.assign(representation=representation, dataset="mnist")
+        return one.assign(representation=representation, dataset="mnist", method="baseline")
 
     frame = pd.concat([at("features", 0.8, 0.6), at("images", 0.9, 0.81)])
-    assert effects.claim_larger_relative_drop(None, frame) == pytest.approx([0.25 - 0.1])
+    assert effects.claim_larger_relative_drop(ANY, frame) == pytest.approx([0.25 - 0.1])
 
 
 def test_gains_of_the_two_representations():
@@ -91,10 +105,30 @@ def test_gains_of_the_two_representations():
         gains("features", "mnist", oversampling=0.56, undersampling=0.50, SMOTE=0.6),
         gains("images", "mnist", oversampling=0.52, undersampling=0.49, SMOTE=0.4),
     ])  # fmt: skip
-    assert effects.claim_larger_gain_on_features(None, frame) == pytest.approx([0.1 - 0.02])
-    assert len(effects.claim_larger_gain_on_features(None, frame[frame["representation"] == "images"])) == 0
+    assert effects.claim_larger_gain_on_features(ANY, frame) == pytest.approx([0.1 - 0.02])
+    with pytest.raises(NoData, match="nothing to judge: not all that is compared"):
+        effects.claim_larger_gain_on_features(ANY, frame[frame["representation"] == "images"])
     same = frame[frame["method"] != "SMOTE"]
-    assert effects.claim_same_random_gain(None, same) == pytest.approx([0.06 - 0.02])  # undersampling: .00 - -.01
+    assert effects.claim_same_random_gain(ANY, same) == pytest.approx([0.06 - 0.02])  # undersampling: .00 - -.01
+
+
+def test_both_representations_are_compared_at_the_same_ratios():
+    """Resampling gains more at high ratios; features have all of them, images one: alike there is no difference."""
+    frame = printed_grid(datasets=("cifar10", "mnist"))
+    features = frame[(frame["representation"] == "features") & (frame["method"] != "IHT")]
+    resampled = features["method"] != "baseline"
+    features.loc[resampled, "value"] += 0.01 * features["rho"]
+    over = features.query("method == 'SMOTE'").assign(method="oversampling")
+    under = over.assign(method="undersampling")
+    features = pd.concat([features, over, under])
+    images = features[features["rho"] == 10].assign(representation="images")
+    both = pd.concat([features, images]).query("metric == 'avacc'")
+    claim = that_requires(dataset=("cifar10", "mnist"), rho=(10,))
+    assert effects.claim_same_random_gain(claim, both) == pytest.approx([0, 0, 0], abs=1e-12)
+    assert effects.claim_larger_gain_on_features(claim, both) == pytest.approx([0, 0, 0], abs=1e-12)
+    every = that_requires(dataset=("cifar10", "mnist"), rho=(2, 5, 10))
+    with pytest.raises(NoData, match="rho = 2: not all that is compared was measured there"):
+        effects.claim_same_random_gain(every, both)
 
 
 OTHER = "0" * 16  # digest of other weights than the file that Keras downloads
@@ -257,10 +291,14 @@ def test_a_verdict_on_image_size_says_what_the_weights_have_to_do_with_it():
 def test_a_claim_is_called_changed_after_results_only_where_what_it_compares_was_in_view():
     changed = {claim.id: claim for claim in claims.load(paper.STEM) if claim.changed}
     late = {name for name, claim in changed.items() if verdict_tables._in_view(claim.changed)}
-    assert not {name for name in late if changed[name].on.get("representation") == ("images",)}
+    # Of images baseline, over- and undersampling were measured before the last changes.
+    seen = {name for name in late if changed[name].on.get("representation") == ("images",)}
+    both = {f"{effect}-images{which}" for effect in ("oversampling-helps", "undersampling-hurts")
+            for which in ("", "-all-sets")}  # fmt: skip
+    assert seen == both | {"oversampling-helps-images-cifar10"}
     assert {"smote-helps-features", "smote-helps-features-all-sets", "level-mnist-smote", "random-resampling-same",
             "images-with-oversampling-beat-random-on-features", "images-beat-features-cifar10"} < late  # fmt: skip
-    assert not {"features-fall-more-with-ratio", "raw-images-beat-smote-features-all-sets", "low-resolution"} & late
+    assert not {"features-fall-more-with-ratio", "iht-hurts-images-all-sets", "low-resolution"} & late
 
 
 def test_remarks_name_the_side_that_was_trained():
@@ -626,4 +664,4 @@ def test_the_resampler_whose_gains_differ_most_is_found_by_its_mean_over_folds()
         gains("features", "mnist", oversampling=0.45, undersampling=0.52).assign(replicate=1),
         *(gains("images", "mnist", oversampling=0.5, undersampling=0.5).assign(replicate=fold) for fold in (0, 1)),
     ])  # fmt: skip
-    assert effects.claim_same_random_gain(None, frame) == pytest.approx([0.02, 0.02])
+    assert effects.claim_same_random_gain(ANY, frame) == pytest.approx([0.02, 0.02])

@@ -1,5 +1,6 @@
 """The store: nothing finished is lost, nothing is counted twice."""
 
+import errno
 import json
 import zipfile
 
@@ -197,6 +198,32 @@ def test_what_is_no_export_is_refused(store, tmp_path):
         exchange.merge(store, tmp_path / "other")
     with pytest.raises(UserError, match=r"expected a folder or a file ending in \.zip"):
         exchange.export(store, tmp_path / "out.csv")
+    (tmp_path / "plain").touch()
+    with pytest.raises(UserError, match=r"plain: is a file; expected a folder or a file ending in \.zip"):
+        exchange.export(store, tmp_path / "plain")
+
+
+@pytest.mark.parametrize(("code", "said"), [(errno.EACCES, False), (errno.ENOENT, False), (errno.ENOSPC, True)])
+def test_a_folder_that_takes_no_file_is_not_writable_whatever_its_permissions(tmp_path, monkeypatch, code, said):
+    """But a full disk may have room again."""
+    assert paths.writable(tmp_path / "new") and not list(tmp_path.iterdir())
+
+    def refused(dir):
+        raise OSError(code, "refused", str(dir))
+
+    monkeypatch.setattr(paths.tempfile, "TemporaryFile", refused)
+    assert paths.writable(tmp_path / "new") is said
+
+
+def test_files_of_others_are_no_damaged_records(store, tmp_path, recwarn):
+    """A wrong --store, such as one's own project, must come to no harm."""
+    other = store.root / "config" / "settings.json"
+    other.parent.mkdir(parents=True)
+    other.write_text('{"my": "settings"}', encoding="utf-8")
+    store.put("toy", record("a"))
+    assert store.stems() == ["toy"]
+    exchange.export(store, tmp_path / "out")
+    assert other.read_text(encoding="utf-8") == '{"my": "settings"}' and not list(recwarn)
 
 
 def test_a_folder_that_cannot_be_read_is_not_empty(store, monkeypatch):

@@ -309,6 +309,9 @@ def test_of_trainings_that_differ_in_what_is_recorded_alone_the_first_counts():
     frame = pd.DataFrame(rows)
     assert study._one_training(frame, ("note",))["key"].tolist() == ["b", "b", "c"]
     assert len(study._one_training(frame, ())) == len(frame)
+    # Another learning rate is another training, though claims pair arms that were trained at different ones.
+    rates = frame.assign(learning_rate=[0.1, 0.1, 0.01, 0.01, 0.1])
+    assert study._one_training(rates, ("note",))["key"].tolist() == list("aabbc")
 
 
 def test_a_path_and_arrays_are_as_good_as_a_text_and_lists(tmp_path):

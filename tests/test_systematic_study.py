@@ -195,7 +195,7 @@ def test_partial_resampling_keeps_a_ratio_and_its_own_prior(tmp_path, monkeypatc
 
 
 def test_late_fall_and_unsteadiness_of_test_accuracy():
-    """The middle third is .9 and the end .4; the steps are .1, .1, .6, 0, 0, -.3, -.1, -.1."""
+    """The best of nine points is .9 and the last .4; the steps are .1, .1, .6, 0, 0, -.3, -.1, -.1."""
     from common.studies.systematic_study_training import _Convergence
 
     course = _Convergence.__new__(_Convergence)
@@ -204,8 +204,25 @@ def test_late_fall_and_unsteadiness_of_test_accuracy():
     result = Result(paper.Cell("digits", 0), [], [], {}, "ok", 0.0)
     course.add_to(result, 0, False)
     found = {row["metric"]: row["value"] for row in result.rows}
-    assert found["accuracy_change"] == pytest.approx(-0.5)
+    assert found["accuracy_from_best"] == pytest.approx(-0.5)
     assert found["accuracy_wobble"] == pytest.approx(np.std([0.1, 0.1, 0.6, 0, 0, -0.3, -0.1, -0.1]))
+
+
+def test_a_late_fall_is_seen_although_the_rate_has_dropped_after_the_middle():
+    """.78 up to the drop of the rate, then .90, then .82: .08 below the best tenth, though above the middle third."""
+    from common.studies.systematic_study_training import _Convergence
+
+    course = _Convergence.__new__(_Convergence)
+    course.at = np.arange(140)
+    steps = np.repeat([0.78, 0.90, 0.82], [80, 30, 30])
+    course.curves = [{"training accuracy": [], "test accuracy": steps.tolist()}]
+    result = Result(paper.Cell("digits", 0), [], [], {}, "ok", 0.0)
+    course.add_to(result, 0, False)
+    found = {row["metric"]: row["value"] for row in result.rows}
+    assert found["accuracy_from_best"] == pytest.approx(-0.08)
+    course.curves = [{"training accuracy": [], "test accuracy": np.sort(steps).tolist()}]
+    course.add_to(result, 0, False)
+    assert result.rows[-2]["value"] == 0  # at its best in the end
 
 
 def test_divergence_is_recorded(tmp_path, monkeypatch):
@@ -319,6 +336,15 @@ def test_deviations_follow_the_parameters():
     assert what(**full, precision="bf16") - always == {"precision"}
     assert what(**{**full, "replicates": 3}) - always == {"repetitions, each with another training set"}
     assert what(**{**full, "linear_rhos": (10,)}) - always == {"linear imbalances (ratios)"}
+    assert what(**full, learning_rates=(0.1,)) - always == {"base learning rate"}
+    assert what(**full, learning_rates=(0.01,)) == always
+    assert what(**full, per_class=500) - always == {"images of the largest class"}
+    assert what(**full, image_size=20) - always == {"images"}
+    assert "network" in what(**full, network="resnet10")
+    small = paper.deviations(paper.Parameters(dataset="imagenet"))
+    (told,) = (row for row in small if row["what"] == "images")
+    assert told["here"] == "64 x 64, cut from the middle; patches of 56"
+    assert told["paper"] == "shorter side of 256, patches of 224"
     assert "data" in what() and "data" not in what(dataset="cifar10")
     assert "trainings of one set, of which the best counts" in what(dataset="cifar10")
 

@@ -111,6 +111,15 @@ def test_deviations_begin_with_what_was_not_measured(frame):
         "judged; ImageNet not run"
     )
     assert len({one["what"] for one in found}) > 3
+    # Once CIFAR-10 is judged, what departs there stands beside what departs on MNIST.
+    learned = [
+        row("baseline", 0.9, metric, dataset="cifar10", imbalance=kind, iterations=70_000, selection="test")
+        for metric in ("accuracy", "auc") for kind in ("none", "step")
+    ]  # fmt: skip
+    both = figures.measured_deviations(pd.concat([frame, pd.DataFrame(learned)]))
+    here = [one["here"] for one in both if one["what"] == "step imbalances (ratios x fractions)"]
+    assert len(here) == 2 and any(told.startswith("CIFAR-10: 1 x 1") for told in here)
+    assert not any("best counts" in one["what"] for one in both)
 
 
 def test_what_the_figure_rests_on(frame):

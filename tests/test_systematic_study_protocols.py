@@ -80,7 +80,7 @@ def test_convergence_is_recorded_and_changes_nothing(tmp_path):
     assert curves.groupby("curve").size().to_dict() == {"test accuracy": 3, "training accuracy": 3, "training loss": 3}
     columns = ["method", "metric", "class_label", "value"]
     ours = watched.frame()
-    ours = ours[~ours["metric"].isin(["accuracy_change", "accuracy_wobble"])]
+    ours = ours[~ours["metric"].isin(["accuracy_from_best", "accuracy_wobble"])]
     assert ours[columns].reset_index(drop=True).equals(plain.frame()[columns])
     assert figures.convergence(curves) is not None and figures.convergence(plain.curves()) is None
 

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from common.studies.systematic_study_selection import chosen as selected
-from common.studies.systematic_study_selection import counted_replicates, judged
+from common.studies.systematic_study_selection import counted_replicates, judged, levels, remarks
+from common.studies.systematic_study_selection import selected as counted
 
 
 def training(key, rate, auc, accuracy, halves, method="baseline", network="allcnn", **columns):
@@ -97,3 +98,20 @@ def test_a_replicate_that_has_begun_is_told_apart():
     added = pd.DataFrame({"key": ["f"], "replicate": [0], "sampler": ["normalised"]})
     assert counted_replicates(pd.concat([frame, added])) == "2 replicates and part of 1 more"
     assert counted_replicates(frame[frame["replicate"] == 0]) == "1 replicate"
+
+
+def test_images_of_imagenet_count_at_the_papers_size_or_else_at_ours():
+    """Levels at another size than 256 are not the paper's, and every verdict there says so."""
+    usual = {"per_class": 0, "rectified": True, "whiten": True, "width": 96, "learning_rate": 0.1}
+    rows = pd.concat([
+        pd.DataFrame([{"dataset": "imagenet", "network": "resnet10", "image_size": size, "key": f"{size}", **usual}])
+        for size in (0, 128, 256)
+    ])  # fmt: skip
+    assert counted(rows)["image_size"].tolist() == [256]
+    assert counted(rows[rows["image_size"] < 256])["image_size"].tolist() == [0]
+    mnist = rows.assign(dataset="mnist", network="lenet5", learning_rate=0.01)
+    assert sorted(counted(pd.concat([rows, mnist]))["image_size"]) == [0, 256]
+    small = "images of 64 x 64 pixels, the paper's are of 256"
+    assert remarks(rows.iloc[:1]) == [small] and levels(rows.iloc[:1]) == f"levels are not compared ({small})"
+    assert remarks(rows.iloc[2:]) == remarks(mnist) == [] and levels(rows.iloc[2:]) == levels(mnist) == ""
+    assert remarks(mnist.drop(columns="image_size")) == []

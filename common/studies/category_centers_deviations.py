@@ -74,9 +74,11 @@ def deviations(parameters) -> list[dict]:
     why += "; intervals" if p.replicates > 1 else "; one has no interval"
     rows.append(("repetitions", STATED, p.replicates, why))
     if p.precision != "fp32":
-        why = "speed, of training alone; last layer, features and metrics are in fp32; compared in benchmarks/"
+        why = "speed, of training alone; last layer, features and metrics are in fp32; compared with fp32 on LeNet-5 "
+        why += "alone (paper 4, benchmarks/)"
         rows.append(("precision", STATED, p.precision, why))
-    why = "decoupled training is the strongest rival of centres on the same features (Kang et al. 2020)"
+    why = "decoupled training is the strongest rival of centres on the same features (Kang et al. 2020); it is fitted "
+    why += "on the training images, so it is compared with centres of these alone"
     rows.append(("cRT, tau-norm, LWS, logit adjustment", "not compared", "added on the same networks", why))
     if not vgg:
         why = "All-CNN ends in a maximum over each class's map, which has no weights to normalise, scale or train anew"

@@ -10,7 +10,7 @@ from common.studies import category_centers as study
 from common.studies import category_centers_figures as show
 from common.studies import category_centers_runs as runs
 from common.studies import category_centers_tables as facts
-from common.studies.category_centers_selection import NAMES
+from common.studies.category_centers_selection import NAMES, TRAINING_ONLY
 
 RESULTS = ("mean_precision",)
 UNPAIRED = (
@@ -47,12 +47,15 @@ def beside(printed: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def contest(frame: pd.DataFrame) -> pd.DataFrame:
-    """Scores of every method on the imbalances of tables I and II (`common.overview_contest`)."""
+    """Scores of every method on the imbalances of tables I and II (`common.overview_contest`).
+
+    Centres are those of the training images alone, on which the others are fitted.
+    """
     parts = []
-    for part in _measured(frame).values():
+    for part in map(facts.on_training_images, _measured(frame).values()):
         rows = part[part["metric"].isin(MEASURES) & part["method"].isin(facts.EVERY) & (part["variant"] == "")]
         dataset, network = rows[["dataset", "network"]].iloc[0]
-        where = ", ".join([DATA[dataset], NAMES[network], *study.departures(part)])
+        where = ", ".join([DATA[dataset], NAMES[network], *study.departures(part), f"centres: {TRAINING_ONLY}"])
         names = {"situation": SITUATIONS[network], "where": where, "rho": float("nan")}
         parts.append(rows.assign(**names, setting="imbalance " + rows["imbalance"]))
     return pd.concat(parts) if parts else pd.DataFrame()

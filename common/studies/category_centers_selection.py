@@ -24,6 +24,7 @@ COLUMNS = (
     "variant samples epochs recessions iterations_done ended_by"
 ).split()
 NAMES = {"allcnn": "All-CNN", "vgg16": "VGG-16"}
+TRAINING_ONLY = "training images only"  # the variant of centres that leaves the validation images out
 INPUT, SIDE = 224, 32  # pixels: VGG-16's input in the paper, and CIFAR's images
 #: Nearest to the paper last.
 _PRETRAINING = ("", "tiny_imagenet", "imagenet")

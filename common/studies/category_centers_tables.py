@@ -8,7 +8,7 @@ import pandas as pd
 from common import tables
 from common.statistics import interval, summarise
 from common.studies.category_centers_figures import METHODS, rows
-from common.studies.category_centers_selection import departures
+from common.studies.category_centers_selection import TRAINING_ONLY, departures
 
 RIVALS = ("linear", "cRT", "tau-norm", "LWS", "logit adjustment")
 EVERY = (*METHODS, *RIVALS, *(f"O {rival}" for rival in RIVALS))
@@ -126,6 +126,16 @@ def ablations(frame: pd.DataFrame) -> pd.DataFrame:
     variants = frame.loc[(frame["variant"] != "") & (frame["metric"] == "accuracy"), ["method", "variant"]]
     order = [(m, v) for m in METHODS for v in variants.loc[variants["method"] == m, "variant"].unique()]
     return _wide(differences(frame, [((m, v), (m, "")) for m, v in order]), ["method", "variant"])
+
+
+def on_training_images(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows with other centres in the place of the paper's: those of the training images alone.
+
+    All other classifiers are fitted on these. The paper's centres are means over the validation images, too.
+    """
+    own = frame["method"].isin(CENTERS)
+    kept = frame[~own | (frame["variant"] == TRAINING_ONLY)]
+    return kept.assign(variant=kept["variant"].where(~own, ""))
 
 
 def rivals(frame: pd.DataFrame) -> pd.DataFrame:

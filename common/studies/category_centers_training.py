@@ -19,9 +19,10 @@ from common.studies import category_centers as study
 from common.studies import category_centers_networks as networks
 from common.studies.category_centers import Cell, seeds
 from common.studies.category_centers_pretraining import pretrained
+from common.studies.category_centers_selection import TRAINING_ONLY
 from common.studies.category_centers_stability import angles
 
-NORMALIZED, TRAINING_ONLY = "normalised centres", "training images only"
+NORMALIZED = "normalised centres"
 #: Classifiers of decoupled training, beside the paper's; `linear` is All-CNN's stand-in for a last layer with weights.
 DECOUPLED = ("cRT", "tau-norm", "LWS", "logit adjustment")
 BEYOND = ("linear", *DECOUPLED)

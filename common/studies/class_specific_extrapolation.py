@@ -11,6 +11,7 @@ from common.studies import class_specific_extrapolation_backbone as backbones
 from common.studies.class_specific_extrapolation_arms import run  # noqa: F401 - part of every study module
 from common.studies.class_specific_extrapolation_backbone import Backbone, backbone_of, class_counts  # noqa: F401
 from common.studies.class_specific_extrapolation_claims import (  # noqa: F401 - the claims file names them
+    claim_extrapolation_more_on_overlapped,
     claim_more_on_overlapped,
     claim_percent_saved,
     claim_share_of_pairs_found,

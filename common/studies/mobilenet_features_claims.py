@@ -7,6 +7,7 @@ replicate (fold).
 import numpy as np
 import pandas as pd
 
+from common.matching import NoData, lacks
 from common.studies.mobilenet_features_deviations import ON_FEATURES, ON_IMAGES
 from common.studies.mobilenet_features_resampling import METHODS
 
@@ -16,19 +17,39 @@ COMBINATIONS = pd.MultiIndex.from_tuples(
     [("images", METHODS[name]) for name in ON_IMAGES] + [("features", METHODS[name]) for name in ON_FEATURES],
     names=COMBINATION,
 )
+BASELINES = pd.MultiIndex.from_product([["images", "features"], ["baseline"]], names=COMBINATION)
+PLACE = ["dataset", "rho"]  # where combinations are compared
 
 
-def _table(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Mean value by fold (rows) and `columns`, averaged over what else varies; complete folds only."""
-    return rows.pivot_table(index="replicate", columns=columns, values="value", aggfunc="mean").dropna()
+def _scores(claim, rows: pd.DataFrame, columns: pd.MultiIndex) -> pd.DataFrame:
+    """Value by fold, data set and ratio (rows) and combination (`columns`), where all of these were measured.
+
+    So that both sides of a comparison are means over the same sets and ratios, whatever else one of them has.
+
+    Raises
+    ------
+    NoData
+        If that is so nowhere, or not on all data sets and at all ratios that the claim requires.
+    """
+    table = rows.pivot_table(index=["replicate", *PLACE], columns=columns.names, values="value")
+    table = table.reindex(columns=columns).dropna()
+    required = {name: claim.requires[name] for name in PLACE if name in claim.requires}
+    lacking = lacks(table.index.to_frame(index=False), required)
+    if table.empty or lacking:
+        raise NoData(f"{lacking or 'nothing to judge'}: not all that is compared was measured there")
+    return table
 
 
-def _gains(rows: pd.DataFrame) -> pd.DataFrame:
-    """Gain over the baseline by fold (rows), and representation, data set and method (columns)."""
-    table = _table(rows, ["representation", "dataset", "method"])
-    baseline = table.xs("baseline", axis=1, level="method")
-    methods = [m for m in table.columns.unique("method") if m != "baseline"]
-    return pd.concat({m: table.xs(m, axis=1, level="method") - baseline for m in methods}, axis=1, names=["method"])
+def _gains(claim, rows: pd.DataFrame, columns: pd.MultiIndex) -> pd.DataFrame:
+    """Gain over the baseline of the same representation, as `_scores` has the scores."""
+    table = _scores(claim, rows, columns)
+    better = [column for column in columns if column[1] != "baseline"]
+    return pd.concat({(kind, m): table[kind, m] - table[kind, "baseline"] for kind, m in better}, axis=1)
+
+
+def _by_fold(table: pd.DataFrame) -> pd.DataFrame:
+    """The mean over data sets and ratios of each fold."""
+    return table.groupby(level="replicate").mean()
 
 
 def claim_only_helper(claim, rows):
@@ -38,8 +59,9 @@ def claim_only_helper(claim, rows):
     nearest to helping everywhere is below the baseline on the set that is worst for that. Set and method are chosen by
     means over folds: the worst of each fold would be below what it estimates, the more so the noisier the folds are.
     """
-    gains = _gains(rows)
-    worst = {m: gains[m][gains[m].mean().idxmin()] for m in gains.columns.unique("method")}
+    gains = _gains(claim, rows, COMBINATIONS[COMBINATIONS.get_level_values("representation") == "images"])
+    gains = gains["images"].groupby(level=["replicate", "dataset"]).mean().unstack("dataset")
+    worst = {m: gains[m][gains[m].mean().idxmin()] for m in gains.columns.unique(0)}
     oversampling = worst.pop("oversampling")
     nearest = max(worst.values(), key=np.mean)
     return min(oversampling, -nearest, key=np.mean).to_numpy()
@@ -48,13 +70,9 @@ def claim_only_helper(claim, rows):
 def claim_best_combination(claim, rows):
     """Images with oversampling minus the best other combination of the paper's, by its mean over folds.
 
-    Over the data sets and ratios that all of its ten combinations have; without one of the required sets no effect.
+    Over the data sets and ratios that all of its ten combinations have.
     """
-    table = rows.pivot_table(index=["replicate", "dataset", "rho"], columns=COMBINATION, values="value")
-    table = table.reindex(columns=COMBINATIONS).dropna()
-    if not set(claim.requires.get("dataset", ())) <= set(table.index.unique("dataset")):
-        return np.array([])
-    scores = table.groupby(level="replicate").mean()
+    scores = _by_fold(_scores(claim, rows, COMBINATIONS))
     ours = scores.pop(("images", "oversampling"))
     return (ours - scores[scores.mean().idxmax()]).to_numpy()
 
@@ -64,21 +82,21 @@ def claim_larger_relative_drop(claim, rows):
 
     Scores are averaged over data sets first, as in table 2.
     """
-    table = _table(rows, ["representation", "rho"])
-    mildest, strongest = (f(table.columns.unique("rho")) for f in (min, max))
+    scores = _scores(claim, rows, BASELINES).groupby(level=["replicate", "rho"]).mean().unstack("rho")
+    mildest, strongest = (f(scores.columns.unique("rho")) for f in (min, max))
 
     def drop(representation):
-        return 1 - table[representation, strongest] / table[representation, mildest]
+        at = (representation, "baseline")
+        return 1 - scores[*at, strongest] / scores[*at, mildest]
 
     return (drop("features") - drop("images")).to_numpy()
 
 
 def claim_larger_gain_on_features(claim, rows):
     """Gain of SMOTE on features minus gain of oversampling on images, averaged over data sets and ratios."""
-    gains = _gains(rows).T.groupby(level=["method", "representation"]).mean().T
-    if not {("SMOTE", "features"), ("oversampling", "images")} <= set(gains):
-        return np.array([])
-    return (gains["SMOTE", "features"] - gains["oversampling", "images"]).to_numpy()
+    compared = [*BASELINES, ("features", "SMOTE"), ("images", "oversampling")]
+    gains = _by_fold(_gains(claim, rows, pd.MultiIndex.from_tuples(compared, names=COMBINATION)))
+    return (gains["features", "SMOTE"] - gains["images", "oversampling"]).to_numpy()
 
 
 def claim_same_random_gain(claim, rows):
@@ -86,8 +104,8 @@ def claim_same_random_gain(claim, rows):
 
     Of several resamplers the one whose two gains differ most.
     """
-    gains = _gains(rows).T.groupby(level=["method", "representation"]).mean().T
-    methods = gains.columns.unique("method")
-    differences = np.stack([(gains[m, "features"] - gains[m, "images"]).to_numpy() for m in methods], axis=1)
-    largest = np.abs(differences.mean(axis=0)).argmax() if len(differences) else 0
-    return differences[:, largest]
+    random = ["oversampling", "undersampling"]
+    compared = pd.MultiIndex.from_product([BASELINES.unique(0), ["baseline", *random]], names=COMBINATION)
+    gains = _by_fold(_gains(claim, rows, compared))
+    differences = np.stack([(gains["features", m] - gains["images", m]).to_numpy() for m in random], axis=1)
+    return differences[:, np.abs(differences.mean(axis=0)).argmax()]

@@ -21,6 +21,7 @@ from common.errors import UserError
 from common.seeds import seed
 from common.studies.systematic_study_claims import (  # noqa: F401 - the claims file names them
     claim_below_baseline,
+    claim_best_of_all,
     claim_equal_level,
     claim_harder_task,
     claim_hundredfold,
@@ -39,7 +40,9 @@ from common.studies.systematic_study_selection import (  # noqa: F401 - what cou
     chosen,
     counted_replicates,
     judged,
+    levels,
     main_rows,
+    remarks,
     selected,
     summary,
 )

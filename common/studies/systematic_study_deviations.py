@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from common.studies.systematic_study_protocols import FULL_ITERATIONS, PROTOCOLS, network_of
+from common.studies.systematic_study_protocols import (
+    FULL_ITERATIONS,
+    IMAGENET_SIDE,
+    PROTOCOLS,
+    augmentation,
+    network_of,
+    side,
+)
+
+TRIED = "trainings of one set, of which the best counts"
 
 
 def deviations(parameters) -> list[dict]:
@@ -32,12 +41,30 @@ def deviations(parameters) -> list[dict]:
     search = (len(PROTOCOLS[network].learning_rates) or 1) * (2 if network == "allcnn" else 1)
     tried = max(len(p.learning_rates), 1) * p.repeats
     if tried != search:
-        rows.append(("trainings of one set, of which the best counts", search, tried, "cost"))
+        rows.append((TRIED, search, tried, "cost"))
     if p.iterations != full:
         why = "shortened schedule, same course of the learning rate; levels are not compared with the paper"
         rows.append(("iterations", f"{full:,}", f"{p.iterations:,}", why))
+    base = PROTOCOLS[network].learning_rates or (PROTOCOLS[network].schedule.learning_rate,)
+    if other := sorted(set(p.learning_rates) - set(base)):
+        printed, ours = (", ".join(f"{rate:g}" for rate in rates) for rates in (base, other))
+        rows.append(("base learning rate", printed, ours, "asked for"))
+    if p.network and p.network != network_of(p.dataset):
+        rows.append(("network", network_of(p.dataset), p.network, "asked for"))
+    if p.per_class:
+        rows.append(
+            ("images of the largest class", f"{PROTOCOLS[network].per_class:,}", f"{p.per_class:,}", "asked for")
+        )
+    if network == "resnet10":
+        size = side(p.dataset, p.image_size)
+        ours = f"{size} x {size}, cut from the middle; patches of {augmentation(network, size).crop}" if size else "own"
+        why = "all images stay in the memory of the device, for which those of the paper are too large"
+        rows.append(("images", f"shorter side of {IMAGENET_SIDE}, patches of 224", ours, why))
+    elif p.image_size:
+        rows.append(("images", "as they are", f"resized to {p.image_size} x {p.image_size}", "asked for"))
     if p.precision != "fp32":
-        why = "speed; last layer, softmax, metrics and second phases on features are in fp32; compared in benchmarks/"
+        why = "speed; last layer, softmax, metrics and second phases on features are in fp32; compared on MNIST in "
+        why += "benchmarks/"
         rows.append(("precision", "fp32", p.precision, why))
     if p.dataset == "mnist":
         why = "table 1 says 1,000, which the official test set does not have"

@@ -12,6 +12,7 @@ from common.cells import Cell
 from common.names import NAMES
 from common.statistics import summarise
 from common.studies import systematic_study as study
+from common.studies.systematic_study_deviations import TRIED
 from common.studies.systematic_study_selection import whole_replicates
 
 AUC_METHODS = (
@@ -122,26 +123,32 @@ def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
         linear_rhos=values("rho", linear),
         reduced_to=tuple(to for to in values("to_rho") if to > 1),
         learning_rates=rates if len(rates) > 1 else (),
+        image_size=int(frame["image_size"].max()) if "image_size" in frame else 0,
     )
 
 
 def measured_deviations(frame: pd.DataFrame) -> list[dict]:
-    """Departures from the paper of all that was measured: what of its data sets, then those of the grid on MNIST."""
-    parts = []
+    """Departures from the paper of all that was measured: what of its data sets, then those of each that is judged."""
+    parts, ran = [], {}
     for dataset in PAPERS_SETS:
         full, rows = study.FULL_ITERATIONS[dataset], frame[frame["dataset"] == dataset]
         grid = study.main_rows(rows, dataset, "test" if dataset == "cifar10" else "last")
         longest = (grid if len(grid) else rows)["iterations"].max()
+        learned = len(rows) and len(study.judged(rows))
         parts.append(
             f"{NAMES[dataset]} not run" if rows.empty
             else f"{NAMES[dataset]}, {longest:,.0f} of {full:,} iterations"
-            + ("" if len(study.judged(rows)) else ", too few to learn the task and not judged")
+            + ("" if learned else ", too few to learn the task and not judged")
         )  # fmt: skip
+        if learned and len(grid):
+            # Of trainings that were tried the rows have the best alone, so they do not tell how many there were.
+            ran[NAMES[dataset]] = [
+                row for row in study.deviations(parameters_of(grid)) if row["what"] != TRIED or dataset != "cifar10"
+            ]
     why = "cost; what the paper claims of several data sets is judged on those that were measured"
     paper = ", ".join(NAMES[dataset] for dataset in PAPERS_SETS)
     first = {"what": "data sets", "paper": paper, "here": "; ".join(parts), "why": why}
-    ran = parameters_of(study.main_rows(frame))
-    return [first, *study.deviations(ran)] if ran else []
+    return [first, *tables.together(ran)] if ran else []
 
 
 def protocol_table(cell: Cell, n_parameters: int) -> pd.DataFrame:

@@ -9,12 +9,14 @@ from functools import cache
 import numpy as np
 import torch
 
-from common import networks, preprocessing, training
+from common import catalogue, networks, preprocessing, training
 from common.augmentation import Augmentation
 from common.data import Images
 
-#: Of 256 pixels on ImageNet a random patch of 224 is seen; other sizes keep the share.
-CROP_SHARE = 224 / 256
+#: The shorter side of ImageNet's images in the paper, in pixels.
+IMAGENET_SIDE = 256
+#: Of these a random patch of 224 is seen; other sizes keep the share.
+CROP_SHARE = 224 / IMAGENET_SIDE
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,12 @@ NETWORK_OF["tiny_imagenet"] = "resnet10"
 def network_of(dataset: str) -> str:
     """Name of the protocol for a data set; LeNet-5 for any that the paper does not name."""
     return NETWORK_OF.get(dataset, "lenet5")
+
+
+def side(dataset: str, image_size: int) -> int | None:
+    """Height and width of a known set's images in pixels, where `image_size` is asked for (0: the set's own)."""
+    known = catalogue.SETS.get(dataset)
+    return image_size or (known.fit.shape[0] if known else None)
 
 
 #: Iterations of the paper's schedule by data set (section 3.3).

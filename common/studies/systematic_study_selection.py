@@ -11,10 +11,16 @@ import pandas as pd
 
 from common.coverage import covering
 from common.matching import at_defaults
-from common.studies.systematic_study_protocols import FULL_ITERATIONS, PROTOCOLS, network_of
+from common.studies.systematic_study_protocols import (
+    FULL_ITERATIONS,
+    IMAGENET_SIDE,
+    PROTOCOLS,
+    network_of,
+    side,
+)
 
 #: Fields of a cell that the paper does not vary, at their defaults.
-USUAL = {"image_size": 0, "per_class": 0, "rectified": True, "whiten": True, "width": 96}
+USUAL = {"per_class": 0, "rectified": True, "whiten": True, "width": 96}
 #: Samplers of arms of ours, which may have fewer replicates than the paper's.
 WEIGHTED = ("weighted", "normalised")
 LEARNED = 0.8  # accuracy of the balanced All-CNN from which on its schedule counts
@@ -90,10 +96,13 @@ def _by_validation(group: pd.DataFrame) -> pd.DataFrame:
 def selected(frame: pd.DataFrame) -> pd.DataFrame:
     """Of measured rows, those of the paper's own setting, with one training for each set (see `chosen`).
 
-    A smaller width, fewer images a class, another network for a data set or, where the paper does not search for it,
-    another learning rate are experiments of their own, and must not stand among the replicates.
+    A smaller width, fewer images a class, another network for a data set, images of another size or, where the paper
+    does not search for it, another learning rate are experiments of their own, and must not stand among the replicates.
+    Of ImageNet those of the paper's size count where there are any, else those of the size that `data.load` gives.
     """
     usual = at_defaults(frame, USUAL)
+    printed = (frame["dataset"] == "imagenet") & (frame["image_size"] == IMAGENET_SIDE)
+    usual &= printed | ((frame["image_size"] == 0) & ~((frame["dataset"] == "imagenet") & printed.any()))
     usual &= frame["network"] == frame["dataset"].map(network_of)
     rates = {name: one.schedule.learning_rate for name, one in PROTOCOLS.items()}
     usual &= frame["network"].isin(_SEARCHED) | (frame["learning_rate"] == frame["network"].map(rates))
@@ -123,6 +132,21 @@ def judged(frame: pd.DataFrame) -> pd.DataFrame:
     reached = reference.groupby("iterations")["value"].mean()
     kept = frame[~cifar | frame["iterations"].isin(reached.index[reached > LEARNED])]
     return pd.concat([kept, _trained(kept)], ignore_index=True)
+
+
+def remarks(settings: pd.DataFrame) -> list[str]:
+    """What a verdict on these settings (`claims`) has to say: images of ImageNet that are smaller than the paper's."""
+    if "image_size" not in settings:
+        return []
+    own = settings[settings["dataset"] == "imagenet"]
+    sides = sorted({side("imagenet", int(size)) for size in own["image_size"]} - {IMAGENET_SIDE})
+    return [f"images of {size} x {size} pixels, the paper's are of {IMAGENET_SIDE}" for size in sides]
+
+
+def levels(settings: pd.DataFrame) -> str:
+    """Why no level is judged on these settings (`claims`); "" where they are the paper's."""
+    found = remarks(settings)
+    return f"levels are not compared ({'; '.join(found)})" if found else ""
 
 
 def _trained(frame: pd.DataFrame) -> pd.DataFrame:

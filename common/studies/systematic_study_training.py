@@ -240,8 +240,9 @@ class _Convergence:
             result.curves.append({"method": own, "curve": name, "x": at, "y": values})
         test = np.array(self.curves[k]["test accuracy"])
         if len(test) >= 3:
-            middle = test[len(test) // 3 : 2 * len(test) // 3]
-            result.rows.append(_row(own, "", "accuracy_change", float(test[-1] - middle.mean()), diverged))
+            stretches = np.lib.stride_tricks.sliding_window_view(test, max(1, len(test) // 10)).mean(axis=1)
+            fall = float(stretches[-1] - stretches.max())
+            result.rows.append(_row(own, "", "accuracy_from_best", fall, diverged))
             result.rows.append(_row(own, "", "accuracy_wobble", float(np.diff(test).std()), diverged))
 
 
