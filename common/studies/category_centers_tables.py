@@ -69,8 +69,8 @@ def differences(frame: pd.DataFrame, pairs, metric: str = "accuracy") -> pd.Data
     shared = [kind for kind in sorted(set().union(*gaps.values())) if all(kind in gap for gap in gaps.values())]
     found = []
     for (of, against), gap in gaps.items():
-        # A replicate counts in the mean if it has every imbalance.
-        mean = [(mean_of(shared), gap[shared].mean(axis=1, skipna=False))] if len(shared) > 1 else []
+        # A replicate counts in the mean if it has every imbalance; how much each of these varies widens the interval.
+        mean = [(mean_of(shared), gap[shared].to_numpy())] if len(shared) > 1 else []
         for name, values in [*gap.items(), *mean]:
             one = interval(values)
             found.append((of, against, name, one.estimate, one.low, one.high, one.n))
