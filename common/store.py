@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -50,6 +51,16 @@ def _opened(content: bytes, key: str) -> dict | None:
         return None
 
 
+def _read(path: Path, key: str) -> dict | None:
+    """The record in a file, or None as `_opened`; a file that is not there raises FileNotFoundError."""
+    try:
+        return _opened(path.read_bytes(), key)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _unreadable(error) from None
+
+
 class Store:
     """Finished cells of all studies.
 
@@ -83,24 +94,18 @@ class Store:
         """The record of a cell in the upper layer, or None; a damaged one is set aside with a warning."""
         path = self._path(stem, key)
         try:
-            record = _opened(path.read_bytes(), key)
+            record = _read(path, key)
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise _unreadable(error) from None
         if record is None:
             _set_aside(path)
         return record
 
     def _whole(self, stem: str, key: str) -> bool:
         """Whether a file is a record of ours; it stays where it is."""
-        path = self._path(stem, key)
-        try:
-            return _opened(path.read_bytes(), key) is not None
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise _unreadable(error) from None
+        with suppress(FileNotFoundError):
+            return _read(self._path(stem, key), key) is not None
+        return False
 
     def has(self, stem: str, key: str) -> bool:
         """Whether the upper layer has the cell now: a quick look, without the lower layer."""

@@ -278,8 +278,8 @@ def _one_training(frame: pd.DataFrame, recorded: Iterable[str]) -> pd.DataFrame:
     if frame.empty or not same:
         return frame
     place = ["metric", "replicate", *matching.design(frame.drop(columns=[c for c in recorded if c in frame]))]
-    # Arms may each have a rate of their own, so none is told from another by it; but it decides what comes out.
-    place += [name for name in ("learning_rate",) if name in frame and name not in recorded]
+    if "learning_rate" in frame:  # arms that claims pair may each have their own, but it decides what comes out
+        place.append("learning_rate")
     place = [column for column in place if not column.startswith("seed")]
     numbers = frame.groupby(place, dropna=False, sort=False).ngroup()
     aged = frame[["key"]].assign(number=numbers, created=frame["created"]).sort_values("created", kind="stable")

@@ -194,35 +194,30 @@ def test_partial_resampling_keeps_a_ratio_and_its_own_prior(tmp_path, monkeypatc
     assert set(rows) == {"original", "effective"} and rows["original"] != rows["effective"]
 
 
-def test_late_fall_and_unsteadiness_of_test_accuracy():
-    """The best of nine points is .9 and the last .4; the steps are .1, .1, .6, 0, 0, -.3, -.1, -.1."""
+def along(accuracies):
+    """What is recorded of a course of test accuracy, by metric."""
     from common.studies.systematic_study_training import _Convergence
 
     course = _Convergence.__new__(_Convergence)
-    course.at = np.arange(9)
-    course.curves = [{"training accuracy": [], "test accuracy": [0.1, 0.2, 0.3, 0.9, 0.9, 0.9, 0.6, 0.5, 0.4]}]
+    course.at = np.arange(len(accuracies))
+    course.curves = [{"training accuracy": [], "test accuracy": list(accuracies)}]
     result = Result(paper.Cell("digits", 0), [], [], {}, "ok", 0.0)
     course.add_to(result, 0, False)
-    found = {row["metric"]: row["value"] for row in result.rows}
+    return {row["metric"]: row["value"] for row in result.rows}
+
+
+def test_late_fall_and_unsteadiness_of_test_accuracy():
+    """The best of nine points is .9 and the last .4; the steps are .1, .1, .6, 0, 0, -.3, -.1, -.1."""
+    found = along([0.1, 0.2, 0.3, 0.9, 0.9, 0.9, 0.6, 0.5, 0.4])
     assert found["accuracy_from_best"] == pytest.approx(-0.5)
     assert found["accuracy_wobble"] == pytest.approx(np.std([0.1, 0.1, 0.6, 0, 0, -0.3, -0.1, -0.1]))
 
 
 def test_a_late_fall_is_seen_although_the_rate_has_dropped_after_the_middle():
     """.78 up to the drop of the rate, then .90, then .82: .08 below the best tenth, though above the middle third."""
-    from common.studies.systematic_study_training import _Convergence
-
-    course = _Convergence.__new__(_Convergence)
-    course.at = np.arange(140)
     steps = np.repeat([0.78, 0.90, 0.82], [80, 30, 30])
-    course.curves = [{"training accuracy": [], "test accuracy": steps.tolist()}]
-    result = Result(paper.Cell("digits", 0), [], [], {}, "ok", 0.0)
-    course.add_to(result, 0, False)
-    found = {row["metric"]: row["value"] for row in result.rows}
-    assert found["accuracy_from_best"] == pytest.approx(-0.08)
-    course.curves = [{"training accuracy": [], "test accuracy": np.sort(steps).tolist()}]
-    course.add_to(result, 0, False)
-    assert result.rows[-2]["value"] == 0  # at its best in the end
+    assert along(steps)["accuracy_from_best"] == pytest.approx(-0.08)
+    assert along(np.sort(steps))["accuracy_from_best"] == 0  # at its best in the end
 
 
 def test_divergence_is_recorded(tmp_path, monkeypatch):

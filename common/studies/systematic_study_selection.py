@@ -101,8 +101,9 @@ def selected(frame: pd.DataFrame) -> pd.DataFrame:
     Of ImageNet those of the paper's size count where there are any, else those of the size that `data.load` gives.
     """
     usual = at_defaults(frame, USUAL)
-    printed = (frame["dataset"] == "imagenet") & (frame["image_size"] == IMAGENET_SIDE)
-    usual &= printed | ((frame["image_size"] == 0) & ~((frame["dataset"] == "imagenet") & printed.any()))
+    imagenet = frame["dataset"] == "imagenet"
+    size = IMAGENET_SIDE if (frame.loc[imagenet, "image_size"] == IMAGENET_SIDE).any() else 0
+    usual &= frame["image_size"] == imagenet * size
     usual &= frame["network"] == frame["dataset"].map(network_of)
     rates = {name: one.schedule.learning_rate for name, one in PROTOCOLS.items()}
     usual &= frame["network"].isin(_SEARCHED) | (frame["learning_rate"] == frame["network"].map(rates))
