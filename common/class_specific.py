@@ -18,15 +18,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from common.boundary import BOUNDARY, pair_accuracy
+from common.class_pairs import FloatingSampler, check_classes, check_pairs, closest_majors, seeded
 from common.errors import UserError
-from common.extrapolation import (
-    BiasedExtrapolation,
-    FloatingSampler,
-    check_classes,
-    check_pairs,
-    closest_majors,
-    seeded,
-)
+from common.extrapolation import BiasedExtrapolation
 
 FOLDS = 5
 

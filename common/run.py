@@ -59,9 +59,9 @@ def _main(argv: list[str]) -> int:
 
     budget = parse_duration(arguments.time_budget) if arguments.time_budget else math.inf
     if arguments.scheduler and not arguments.dry_run:
-        from common import cluster
+        from common import cluster_workers
 
-        cluster.probe(arguments.scheduler)  # before data are loaded, which can take long
+        cluster_workers.probe(arguments.scheduler)  # before data are loaded, which can take long
     planned = jobs.plan(word, arguments)
     if arguments.dry_run:
         return dry_run(planned)

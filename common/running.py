@@ -42,12 +42,12 @@ def here(planned: list[jobs.Job], deadline: float) -> list[Outcome]:
 
 def on_cluster(planned: list[jobs.Job], deadline: float, address: str, device: str) -> list[Outcome]:
     """Run the cells of all jobs on a Dask cluster."""
-    from common import cluster
+    from common import cluster, cluster_workers
 
     stores = {job.study.options.store_path() for job in planned if job.study}
-    with cluster.connected(address) as client:
+    with cluster_workers.connected(address) as client:
         for store in stores:
-            cluster.check(client, device, store)
+            cluster_workers.check(client, device, store)
         return cluster.run(client, planned, device, deadline)
 
 

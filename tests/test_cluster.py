@@ -16,7 +16,7 @@ import pytest
 import toy_study
 from processes import ENVIRONMENT, cluster_of, lines, measured, until
 
-from common import cluster, pool, run, study
+from common import cluster, cluster_workers, pool, run, study
 from common.errors import UserError
 from common.jobs import Job
 from common.paths import ROOT
@@ -32,8 +32,8 @@ def job_of(tmp_path, parameters, module=toy_study, where="store", **options):
 
 
 def run_cells(address, *planned, device="cpu", seconds=float("inf")):
-    with cluster.connected(address) as client:
-        cluster.check(client, device, planned[0].study.options.store_path())
+    with cluster_workers.connected(address) as client:
+        cluster_workers.check(client, device, planned[0].study.options.store_path())
         return cluster.run(client, list(planned), device, time.monotonic() + seconds)
 
 
@@ -120,8 +120,8 @@ def whole(tmp_path, numbers):
 )
 def test_workers_that_do_not_fit_are_refused_before_any_work(dask, tmp_path, monkeypatch, happened, device, differs,
                                                             message):  # fmt: skip
-    mine = cluster.environment()
-    monkeypatch.setattr(cluster, "environment", lambda: {**mine, **differs})
+    mine = cluster_workers.environment()
+    monkeypatch.setattr(cluster_workers, "environment", lambda: {**mine, **differs})
     with pytest.raises(UserError, match=message) as error:
         run_cells(dask.address, job_of(tmp_path, {}), device=device)
     assert not list(tmp_path.rglob("*.json")) and not list(tmp_path.rglob(".shared-*"))
@@ -135,7 +135,7 @@ def test_a_worker_that_comes_late_is_looked_at_too(tmp_path):
         cluster.measure("toy_study", {}, options, job.study.keys, {"numpy": "0.1"})
     other = dict(zip(["another key"], job.study.cells, strict=False))
     with pytest.raises(UserError, match="data set 'digits': this worker's images are not the client's"):
-        cluster.measure("toy_study", {}, {**options, "data": "there"}, other, cluster.environment())
+        cluster.measure("toy_study", {}, {**options, "data": "there"}, other, cluster_workers.environment())
 
 
 def test_a_worker_that_comes_to_another_job_frees_the_data_of_the_one_before(monkeypatch):
@@ -151,20 +151,20 @@ def test_a_worker_that_comes_to_another_job_frees_the_data_of_the_one_before(mon
 
 def test_a_store_that_workers_do_not_see(tmp_path):
     with pytest.raises(UserError, match="expected a folder that all machines share"):
-        raise UserError(cluster._look(cluster.environment(), str(tmp_path / "none" / ".shared-1")))
+        raise UserError(cluster_workers.look(cluster_workers.environment(), str(tmp_path / "none" / ".shared-1")))
 
 
 def test_workers_with_several_threads(tmp_path):
     worker = {"nthreads": 4, "resources": {}}
     client = SimpleNamespace(scheduler_info=lambda n_workers: {"workers": {"tcp://host:1": worker}})
     with pytest.raises(UserError, match="worker tcp://host:1 has 4 threads: start workers with --nthreads 1"):
-        cluster.check(client, "cpu", tmp_path)
+        cluster_workers.check(client, "cpu", tmp_path)
 
 
 @DASK("Dask", "--scheduler with an address where nothing answers, and with one that is none")
 def test_a_scheduler_that_does_not_answer(tmp_path, monkeypatch, capsys, happened):
     monkeypatch.setenv("IMBALANCE_STORE", str(tmp_path / "store"))
-    monkeypatch.setattr(cluster, "CONNECT", 1.0)
+    monkeypatch.setattr(cluster_workers, "CONNECT", 1.0)
     for address in ("tcp://127.0.0.1:1", "nonsense"):
         assert run.main(["--scheduler", address, "--no-notebook"]) == 2
         out, err = capsys.readouterr()
@@ -226,7 +226,7 @@ def test_cells_in_a_slurm_job(tmp_path, happened):
     )  # fmt: skip
     try:
         address = re.search(r"--scheduler (\S+)", script.stdout.readline())[1]
-        with cluster.connected(address) as client:
+        with cluster_workers.connected(address) as client:
             client.wait_for_workers(1, timeout=60)
         job = job_of(tmp_path, {"numbers": (0, 1, 2)})
         assert run_cells(address, job)[0].status == "done"
@@ -294,7 +294,7 @@ import psutil
 import test_cluster as t
 
 if __name__ == "__main__":
-    with t.cluster.connected("local") as client:
+    with t.cluster_workers.connected("local") as client:
         me = psutil.Process()
         family = [me, *me.children(recursive=True)]
         for process in family:
@@ -302,7 +302,7 @@ if __name__ == "__main__":
                 if c.status == psutil.CONN_LISTEN:
                     print("listens", c.laddr.ip)
         job = t.job_of(pathlib.Path(sys.argv[1]), {"numbers": (0, 1, 2)})
-        t.cluster.check(client, "cpu", job.study.options.store_path())
+        t.cluster_workers.check(client, "cpu", job.study.options.store_path())
         print(*[o.status for o in t.cluster.run(client, [job], "cpu", float("inf"))])
 """
 

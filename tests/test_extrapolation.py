@@ -15,6 +15,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from common.class_pairs import closest_majors
 from common.class_specific import ClassSpecificExtrapolation, iterations_without_threshold
 from common.errors import UserError
 from common.extrapolation import (
@@ -22,7 +23,6 @@ from common.extrapolation import (
     DecisionBoundaryResampler,
     ExpansiveOverSampler,
     RepeatedSamplesWarning,
-    closest_majors,
 )
 
 # Data small enough to be worked out by hand have few pairs.
