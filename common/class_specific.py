@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 
 import numpy as np
+import pandas as pd
 from imblearn.over_sampling.base import BaseOverSampler
 from scipy import sparse
 from sklearn.base import clone
@@ -18,7 +19,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from common.boundary import BOUNDARY, pair_accuracy
-from common.class_pairs import FloatingSampler, check_classes, check_pairs, closest_majors, seeded
+from common.class_pairs import FloatingSampler, check_classes, check_pairs, closest_majors, named, seeded
 from common.errors import UserError
 from common.extrapolation import BiasedExtrapolation
 
@@ -130,7 +131,8 @@ class ClassSpecificExtrapolation(FloatingSampler):
             return X[:0], y[:0]
         counts = {label: int((y == label).sum()) + amount for label, amount in amounts.items()}
         sampler.set_params(sampling_strategy=counts, random_state=random.randint(2**31 - 1))
-        grown, labels = sampler.fit_resample(X, y)
+        grown, labels = sampler.fit_resample(named(self, X), y)
+        grown = grown.to_numpy() if isinstance(grown, pd.DataFrame) else grown
         self.report_ += [{**row, "biased": biased} for row in sampler.report_]
         return grown[X.shape[0] :], labels[len(y) :]
 
@@ -160,7 +162,7 @@ class ClassSpecificExtrapolation(FloatingSampler):
         # Shuffled, because data often come sorted; always the same way, so that the verdict is.
         split = StratifiedKFold(folds, shuffle=True, random_state=0)
         estimator = seeded(estimator, check_random_state(0))
-        probabilities = cross_val_predict(estimator, X, y, cv=split, method="predict_proba")
+        probabilities = cross_val_predict(estimator, named(self, X), y, cv=split, method="predict_proba")
         column = {label: int(np.flatnonzero(classes == label)[0]) for label in (*labels, *sampler.pairs.values())}
         return {
             label: pair_accuracy(probabilities, codes, column[label], column[sampler.pairs[label]]) for label in labels

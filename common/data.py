@@ -150,6 +150,11 @@ def state(name: str, root: str | os.PathLike | None = None) -> str:
     return "-".join(files_digest(shown, split, source, fit) for split, source in sorted(found.items()))
 
 
+def is_folder(name: str) -> bool:
+    """Whether `load` takes this name for a folder of a reader's own images."""
+    return name.startswith("folder:") or (name not in EMBEDDED and name not in SETS and os.path.isdir(name))
+
+
 def _find(name: str, root: Path, offline: bool) -> tuple[dict[str, Source], Fit, float, str]:
     """The sources of a set, how its images are fitted, the share of its training split, and the name to show."""
     if name in EMBEDDED:
@@ -157,7 +162,7 @@ def _find(name: str, root: Path, offline: bool) -> tuple[dict[str, Source], Fit,
         return find(), fit, pool, name
     if name in SETS:
         return _find_known(name, root, offline), SETS[name].fit, SETS[name].pool, name
-    if name.startswith("folder:") or os.path.isdir(name):
+    if is_folder(name):
         if not name.removeprefix("folder:").strip():  # the path "" would be the current folder
             raise UserError(f"data set {name!r}: no path after folder:; expected folder:PATH, one subfolder per class")
         folder = Path(name.removeprefix("folder:")).expanduser().resolve()

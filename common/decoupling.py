@@ -16,6 +16,7 @@ from scipy.special import log_softmax, softmax
 
 from common import resampling
 from common.errors import UserError
+from common.imbalance import checked_labels
 
 TAUS = tuple(np.linspace(0, 2, 21).round(1).tolist())
 ITERATIONS = 200
@@ -54,7 +55,7 @@ def retrained(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    _check(features, labels, n_classes)
+    features, labels = _checked(features, labels, n_classes)
     if n_classes < 3:
         raise UserError(f"{n_classes} classes: a last layer with a weight for each needs at least 3")
     if not 0 < weight_decay < np.inf:
@@ -86,7 +87,12 @@ def best_tau(
 
     Macro recall, because the held-out set may be as imbalanced as the training set.
     """
-    _check(features, labels, len(weight))
+    weight = np.asarray(weight)
+    if weight.ndim != 2 or len(weight) < 2:
+        raise UserError(f"weight of shape {weight.shape}: expected a row for each of two classes or more")
+    if not len(taus):
+        raise UserError("taus: none to choose from; expected one at least")
+    features, labels = _checked(features, labels, len(weight))
     counts = np.bincount(labels, minlength=len(weight))
 
     def macro_recall(tau: float) -> float:
@@ -113,8 +119,8 @@ def learned_scale(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape (C,)
     """
-    n_classes = scores.shape[1]
-    _check(scores, labels, n_classes)
+    n_classes = np.shape(scores)[-1] if np.ndim(scores) else 0
+    scores, labels = _checked(scores, labels, n_classes)
     weights = resampling.class_weights(labels, n_classes)[labels] / len(labels)
     scores, rows = scores.astype(np.float64), np.arange(len(labels))
 
@@ -128,9 +134,17 @@ def learned_scale(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return minimize(loss, np.ones(n_classes), jac=True, method="L-BFGS-B").x
 
 
-def _check(values: np.ndarray, labels: np.ndarray, n_classes: int) -> None:
+def _checked(values, labels, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features or scores and labels as arrays; `UserError` unless they are whole and hold every class."""
+    values, labels = np.asarray(values), checked_labels(labels, n_classes)
+    if values.ndim != 2 or values.dtype.kind not in "biuf" or labels.shape != values.shape[:1]:
+        raise UserError(
+            f"features of shape {values.shape} and type {values.dtype}, labels of shape {labels.shape}; expected a "
+            "dense array of numbers of shape (n, d), and n labels"
+        )
     if not np.isfinite(values).all():
         raise UserError("features hold NaN or infinity; a network that diverged has no classifier to repair")
     counts = np.bincount(labels, minlength=n_classes)
-    if len(counts) != n_classes or not counts.all():
+    if not counts.all():
         raise UserError(f"images per class {counts.tolist()}: expected at least one of each of {n_classes} classes")
+    return values, labels

@@ -10,7 +10,7 @@ import pandas as pd
 from common import groups
 from common.claim_file import Claim
 from common.errors import UserError
-from common.matching import NoData
+from common.matching import AGAINST, PARTS, NoData
 from common.statistics import Noise
 
 
@@ -32,14 +32,24 @@ def effects(claim: Claim, block: pd.DataFrame, cells: pd.DataFrame) -> dict[str,
 def _by_setting(values: np.ndarray, cells: pd.DataFrame) -> np.ndarray:
     """Columns of which the mean over all `cells` is the mean, one a setting.
 
-    The classes of a setting are one column: what one class of a network gains others lose, so they vary together.
+    What varies together is one column: the classes of a network, for what one gains others lose, and the differences
+    of one network from several rivals. Where the arms differ in the setting itself, as from a balanced reference, each
+    setting stays one: all of them share the reference, and one column would have no spread but its own.
     """
-    others = [column for column in cells if column != "class_label"]
-    if "class_label" not in cells:
+    networks = [column for column in cells if column not in PARTS]
+    apart = {column for one in cells if one.endswith(AGAINST) for column in (one, one.removesuffix(AGAINST))}
+    number = _numbered(cells, [column for column in networks if column not in apart])
+    if number.max() == 0:
+        number = _numbered(cells, networks)
+    if number.max() + 1 == len(cells):
         return values
-    number = cells.groupby(others, dropna=False).ngroup().to_numpy() if others else np.zeros(len(cells), int)
     sums = np.stack([values[:, number == setting].sum(axis=1) for setting in range(number.max() + 1)], axis=1)
     return sums * sums.shape[1] / values.shape[1]
+
+
+def _numbered(cells: pd.DataFrame, columns: list[str]) -> np.ndarray:
+    """A number from 0 for each of the cells, the same where all these columns are the same."""
+    return cells.groupby(columns, dropna=False).ngroup().to_numpy() if columns else np.zeros(len(cells), int)
 
 
 def noises(found: dict[str, np.ndarray], one: Noise | None) -> dict[str, Noise]:

@@ -19,7 +19,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from common.boundary import BOUNDARY, Probability, asymmetric_target, between, bisect, pair_probability
-from common.class_pairs import PairSampler, check_classes, check_pairs, closest_majors, seeded, warn
+from common.class_pairs import PairSampler, check_classes, check_pairs, closest_majors, named, seeded, warn
 
 
 class RepeatedSamplesWarning(RuntimeWarning, UserWarning):
@@ -130,7 +130,7 @@ class BiasedExtrapolation(PairSampler):
         self.pairs_ = self.pairs or closest_majors(X, y, labels)
         check_pairs(self.pairs_, labels, y)
         estimator = LogisticRegression(max_iter=1000) if self.estimator is None else self.estimator
-        self.estimator_ = seeded(estimator, random).fit(X, y)
+        self.estimator_ = seeded(estimator, random).fit(named(self, X), y)
         check_classes(self.estimator_, np.unique([*labels, *(self.pairs_[label] for label in labels)]).tolist())
         self.report_ = []
 

@@ -127,6 +127,8 @@ def class_folders(folder: Path) -> Source:
         others = Counter(Path(path).suffix.lower() or "no ending" for path in sorted(set(there) - set(images)))
         if others and not images:
             raise UserError(f"{folder / name}: none of its {len(there)} files is read ({_endings(others)})")
+        if not images:
+            raise UserError(f"{folder / name}: a class without images; put some into it or remove the folder")
         files += [(path, i) for path in images]
         left_out += Counter({ending: count for ending, count in others.items() if ending not in NOTES})
     if left_out:

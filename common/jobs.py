@@ -194,7 +194,9 @@ def build(paper: Replication, run: str, profile: str, parameters: dict, options:
 
 def own_folders(parameters: dict[str, Any]) -> list[str]:
     """The folders of a reader's own images that parameters name, as `data.load` calls them."""
-    named = [value for value in parameters.values() if isinstance(value, str) and value.startswith("folder:")]
+    from common import data
+
+    named = [value for value in parameters.values() if isinstance(value, str) and data.is_folder(value)]
     return named + ([f"folder:{parameters['own_images']}"] if parameters.get("own_images") else [])
 
 

@@ -68,12 +68,19 @@ def accuracy(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def _check(scores: torch.Tensor, labels: torch.Tensor) -> None:
-    """Raise `UserError` if there is not one label for each row of scores; torch would repeat a single one."""
+    """Raise `UserError` unless there is one label for each row of scores, each a whole number below C.
+
+    Torch would repeat a single label, and of others each metric would make something else.
+    """
+    for name, one in (("scores", scores), ("labels", labels)):
+        if not isinstance(one, torch.Tensor):
+            raise UserError(f"{name} of type {type(one).__name__}: expected a tensor; torch.as_tensor makes one")
     if scores.dim() < 2 or labels.shape != scores.shape[-2:-1]:
         raise UserError(
             f"labels of shape {tuple(labels.shape)} for scores of shape {tuple(scores.shape)}; expected n labels for "
             "scores of shape (..., n, C)"
         )
+    checked_labels(labels.cpu().numpy(), scores.shape[-1])
 
 
 def _lost(scores: torch.Tensor) -> torch.Tensor:

@@ -5,8 +5,9 @@ metric, method, replicate, value (NaN where a network diverged), and test_share 
 images. Methods race on settings and replicates that all of them have, so no mean is over other cells than its rivals'.
 
 The winner is picked on the results that it is judged by. So a lead counts only if its interval stays above zero at a
-level corrected for the number of rivals (Bonferroni), and that interval is the one shown. A claim of a paper names its
-winner beforehand, so the ledger judges it against each rival at 95 %, and may support what no race shows.
+level corrected (Bonferroni) for the number of methods where it is one over the baseline, which is named beforehand, and
+for that of all pairs of methods elsewhere; that interval is the one shown. A claim of a paper names its winner
+beforehand, so the ledger judges it against each rival at 95 %, and may support what no race shows.
 """
 
 from __future__ import annotations
@@ -78,14 +79,14 @@ class Race:
         """Replicates."""
         return len(self.scores)
 
-    @property
-    def level(self) -> float:
-        """Confidence level of every gap: corrected for the number of rivals."""
-        return corrected(self.scores.shape[1] - 1)
+    def level(self, *pair: str) -> float:
+        """Confidence level of the gap of two methods: corrected for all pairs, or for those with the baseline."""
+        m = self.scores.shape[1]
+        return corrected(m - 1 if self.baseline in pair else m * (m - 1) // 2)
 
     def gap(self, of: str, against: str) -> Interval:
         """Mean of `of` minus `against` over replicates, at the corrected level."""
-        return interval(self.cells[of] - self.cells[against], self.level, self.test_share)
+        return interval(self.cells[of] - self.cells[against], self.level(of, against), self.test_share)
 
     def ahead(self, of: str, against: str) -> bool | None:
         """Whether `of` is better (True), worse (False), or neither is shown (None)."""
@@ -198,7 +199,7 @@ def _winner(group: dict, one: Race, measures: dict[str, str]) -> dict:
         "lead over the baseline": "is the baseline" if own else _lead(one, one.baseline),
         "lead over the next": f"{_lead(one, one.next)} (over {one.next})",
         "no lead shown over": _listed(one.ties(best)) or "none: shown over all",
-        "level": level(one),
+        "level": _levels(one),
         "mean": mean if alone else f"{mean}, {settings(one)}",
         "n": one.n,
     }
@@ -209,20 +210,25 @@ def _lead(one: Race, against: str) -> str:
     return f"{shown(one.gap(one.best, against))}, {'shown' if sure else 'not shown'}"
 
 
+def _levels(one: Race) -> str:
+    over, other = level(one, one.baseline), level(one)
+    return over if over == other else f"{over}, between others {other}"
+
+
 def _listed(names: list[str]) -> str:
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def level(one: Race) -> str:
-    """The level of a race's intervals, as text: ``98.75%``."""
-    return f"{100 * one.level:.4g}%"
+def level(one: Race, *pair: str) -> str:
+    """The level of the interval of a gap, as text: ``98.75%``."""
+    return f"{100 * one.level(*pair):.4g}%"
 
 
 def at_level(one: Race, of: str, against: str) -> str:
     """A gap as text, with the level of its interval where it has one."""
     gap = one.gap(of, against)
-    return shown(gap) + (f" ({level(one)} interval)" if gap.n > 1 else "")
+    return shown(gap) + (f" ({level(one, of, against)} interval)" if gap.n > 1 else "")
 
 
 def settings(one: Race) -> str:

@@ -27,9 +27,20 @@ def threshold(log_probabilities: torch.Tensor, prior) -> torch.Tensor:
     Raises
     ------
     UserError
-        If a prior is not positive.
+        If there is not one finite positive prior for each class, or the scores are no tensor of floating-point numbers.
     """
-    prior = torch.as_tensor(prior, dtype=log_probabilities.dtype, device=log_probabilities.device)
-    if not bool((prior > 0).all()):
+    if not isinstance(log_probabilities, torch.Tensor) or not log_probabilities.is_floating_point():
+        kind = getattr(log_probabilities, "dtype", type(log_probabilities).__name__)
+        raise UserError(
+            f"log_probabilities of type {kind}: expected a tensor of floating-point numbers; see torch.as_tensor"
+        )
+    prior = torch.as_tensor(prior, dtype=torch.float64, device="cpu")
+    if prior.shape != log_probabilities.shape[-1:]:
+        raise UserError(
+            f"prior of shape {tuple(prior.shape)} for scores of shape {tuple(log_probabilities.shape)}; expected one "
+            "number for each class"
+        )
+    if not bool((prior > 0).all() and prior.isfinite().all()):
         raise UserError(f"prior {prior.tolist()}: expected a positive number for every class; drop the absent class")
-    return log_probabilities - (prior / prior.sum()).log()
+    # In double precision: the sum of class sizes is beyond what half precision can hold.
+    return log_probabilities - (prior / prior.sum()).log().to(log_probabilities)

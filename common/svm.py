@@ -72,6 +72,8 @@ def fit_rbf(x, y, *, gamma: str = "scale", weights=None):
     -------
     The fitted classifier; `predict` takes it.
     """
+    if np.ndim(x) != 2:
+        raise UserError(f"x of type {type(x).__name__} with {np.ndim(x)} dimensions; expected a dense array (n, d)")
     kind, _ = svc_class()
     model = kind(C=1.0, kernel="rbf", gamma=rbf_gamma(gamma, x, weights))
     return model.fit(x, y, sample_weight=weights)

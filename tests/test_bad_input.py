@@ -263,7 +263,7 @@ def unlink_all(folder):
         "a class without images",
         lambda p: images(p, change=lambda f: unlink_all(f / "class1")),
         MINE,
-        "class without images in the all set: 'class1'",
+        "class1: a class without images; put some into it or remove the folder",
     ),
     (
         "one image a class",

@@ -102,6 +102,34 @@ def test_trend_is_not_tilted_by_a_missing_cell():
     assert judge(frame, test="trend", over="mu").effect == pytest.approx(0.01, abs=1e-3)
 
 
+def test_the_rivals_of_one_network_are_no_settings_of_their_own():
+    """Five rivals that are the same leave as much doubt as one, and a setting without a second counts as it is."""
+    mixed = results(lambda rho, mu: 0.02 if rho == 10 else 0.01)
+    scatter = np.random.default_rng(1).normal(0, 0.01, len(mixed)) * (mixed["method"] == "better")
+    mixed["value"] += scatter
+    rivals = [f"rival {i}" for i in range(5)]
+    many = pd.concat([mixed, *(mixed[mixed["method"] == "plain"].assign(method=name) for name in rivals)])
+    one, five = judge(mixed), judge(many, against={"method": rivals})
+    assert one[["effect", "low", "high"]].tolist() == pytest.approx(five[["effect", "low", "high"]].tolist())
+    for row in (one, five):
+        assert "widened to the spread of replicates within each setting" in row.verdict_note or row.low < row.effect
+
+
+def test_settings_that_share_a_reference_still_widen_an_interval():
+    """Against one balanced network all settings would be one column, whose spread is that of the mean alone."""
+    signs = {10.0: (1, -1, 1, -1), 100.0: (-1, 1, -1, 1)}  # what one ratio gains in a replicate the other loses
+    shared = {"dataset": "mnist", "iterations": 10_000, "metric": "auc", "status": "ok", "method": "plain"}
+    cells = [shared | {"replicate": k, "rho": 1.0, "imbalance": "none", "value": 0.95 + NOISE[k]} for k in range(4)]
+    for rho, sign in signs.items():
+        step = shared | {"rho": rho, "imbalance": "step"}
+        cells += [step | {"replicate": k, "value": 0.9 + 0.03 * sign[k]} for k in range(4)]
+    arms = {"of": {"imbalance": "step"}, "against": {"imbalance": "none"}, "unmatched": ["rho"], "direction": "less"}
+    row = judge(pd.DataFrame(cells), **arms)
+    # Each ratio's deviation is .0346, that of their mean .0245; 6 degrees of freedom give 2.447 of its half.
+    assert "within each setting" in row.verdict_note
+    assert (row.high - row.low) / 2 == pytest.approx(2.447 * 0.0245 / 2, rel=0.01)
+
+
 def test_every_shows_the_least_and_some_the_most_favourable():
     mixed = results(lambda rho, mu: 0.02 if rho == 10 else -0.01)
     row = judge(mixed, every="rho")

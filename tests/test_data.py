@@ -615,8 +615,11 @@ def folder_tree(root, change):
             lambda f: save(f / "train/b/1.png", pixels(1, 8, 9)[0]),
             r"b/1.png: image is 8 x 9, the first one 8 x 8; pass a",
         ),
-        (lambda f: (f / "train/c").mkdir(), r"set: class folder 'c' is in only one of train/ and test/"),
-        (lambda f: [p.unlink() for p in (f / "train/b").iterdir()], r"class without images in the train set: 'b'"),
+        (
+            lambda f: save(f / "train/c/0.png", pixels(1, 8, 8)[0]),
+            r"set: class folder 'c' is in only one of train/ and test/",
+        ),
+        (lambda f: [p.unlink() for p in (f / "train/b").iterdir()], r"train/b: a class without images; put some"),
     ],
 )
 def test_bad_folder(tmp_path, change, message):

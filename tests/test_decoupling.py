@@ -1,8 +1,10 @@
 """Classifiers of decoupled training, against independent computations."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from scipy import sparse
 
 from common import decoupling
 from common.errors import UserError
@@ -74,6 +76,13 @@ def test_learned_scale_is_a_minimum_and_raises_the_rare_class(imbalanced):
     assert after.mean() > before.mean()
 
 
+def test_frames_are_features_too(imbalanced):
+    (train, labels), _ = imbalanced
+    weight, bias = decoupling.retrained(pd.DataFrame(train), pd.Series(labels), 3, 1e-3)
+    expected = decoupling.retrained(train, labels, 3, 1e-3)
+    assert np.array_equal(weight, expected[0]) and np.array_equal(bias, expected[1])
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -85,6 +94,20 @@ def test_learned_scale_is_a_minimum_and_raises_the_rare_class(imbalanced):
         (lambda: decoupling.retrained(np.eye(3), np.arange(3), 3, float("nan")), "weight_decay nan"),
         (lambda: decoupling.tau_normalized(np.array([[1.0, 0], [0, 0]]), 1), "weight of class 1 is zero"),
         (lambda: decoupling.learned_scale(np.ones((2, 2)), np.array([0, 0])), "at least one of each of 2"),
+        (
+            lambda: decoupling.learned_scale(np.ones((3, 2)), np.array([0, 1])),
+            r"labels of shape \(2,\); expected",
+        ),
+        (lambda: decoupling.retrained(sparse.eye(3), np.arange(3), 3, 0.1), "expected a dense array of numbers"),
+        (
+            lambda: decoupling.retrained(np.eye(3), np.array(list("abc")), 3, 0.1),
+            "labels of type <U1",
+        ),
+        (
+            lambda: decoupling.best_tau(np.eye(2), np.arange(2), np.ones((1, 2))),
+            "a row for each of two classes",
+        ),
+        (lambda: decoupling.best_tau(np.eye(2), np.arange(2), np.eye(2), taus=()), "taus: none to choose from"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -8,6 +8,7 @@ import pytest
 from imblearn.utils.estimator_checks import parametrize_with_checks
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -277,6 +278,31 @@ def test_a_classifier_that_was_fitted_to_a_frame_gets_one(counted, selection):
         assert np.array_equal(sampler.fit_resample(frame.to_numpy(), labels)[0], expected)
     with pytest.raises(ValueError, match="must be in the same order"):
         sampler.fit_resample(frame[list("edcba")], labels)
+
+
+def test_columns_in_another_order_are_refused_for_overlapped_pairs_too(counted):
+    points, labels = counted
+    frame = pd.DataFrame(points.astype(float), columns=list("abcde"))
+    own = ClassSpecificExtrapolation(tau=1.0, random_state=0).fit_resample(frame, labels)[0]
+    fitted = FrozenEstimator(LogisticRegression(max_iter=1000).fit(frame, labels))
+    sampler = ClassSpecificExtrapolation(BiasedExtrapolation(fitted, target="asymmetric"), tau=1.0, random_state=0)
+    assert sampler.fit_resample(frame, labels)[0].equals(own)
+    with pytest.raises(ValueError, match="must be in the same order"):
+        sampler.fit_resample(frame[list("edcba")], labels)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("over", [BiasedExtrapolation, ClassSpecificExtrapolation])
+def test_a_classifier_may_ask_for_columns_by_name(counted, over, frozen):
+    points, labels = counted
+    frame = pd.DataFrame(points.astype(float), columns=list("abcde"))
+    scaled = make_column_transformer((StandardScaler(), list("ab")), remainder="passthrough")
+    estimator = make_pipeline(scaled, LogisticRegression(max_iter=1000))
+    estimator = FrozenEstimator(estimator.fit(frame, labels)) if frozen else estimator
+    sampler = BiasedExtrapolation(estimator, random_state=0)
+    sampler = sampler if over is BiasedExtrapolation else over(sampler, random_state=0)
+    grown, _ = sampler.fit_resample(frame, labels)
+    assert list(grown) == list("abcde") and len(grown) > len(frame)
 
 
 def test_the_seed_decides_what_a_random_classifier_does(counted):

@@ -109,6 +109,40 @@ def test_labels_that_are_no_class_are_named(labels, predicted, message):
         metrics.confusion(labels, predicted, 3)
 
 
-def test_a_prior_of_zero_is_refused():
-    with pytest.raises(UserError, match="expected a positive number"):
-        posthoc.threshold(torch.zeros(1, 2), [1, 0])
+@pytest.mark.parametrize(
+    ("scores", "prior", "message"),
+    [
+        (torch.zeros(1, 2), [1, 0], "expected a positive number"),
+        (torch.zeros(1, 2), [1, float("inf")], "expected a positive number"),
+        (torch.zeros(1, 2), [1, float("nan")], "expected a positive number"),
+        (torch.zeros(1, 3), [1], r"prior of shape \(1,\) for scores of shape \(1, 3\)"),
+        (torch.zeros(2, 2), [[1], [2]], r"prior of shape \(2, 1\)"),
+        (np.zeros((1, 2)), [1, 2], "log_probabilities of type float64: expected a tensor"),
+        (torch.zeros(1, 2, dtype=torch.long), [1, 2], "log_probabilities of type torch.int64"),
+    ],
+)
+def test_priors_that_are_none_are_refused(scores, prior, message):
+    with pytest.raises(UserError, match=message):
+        posthoc.threshold(scores, prior)
+
+
+def test_large_classes_fit_into_half_precision():
+    scores = torch.tensor([[0.5, 0.2, 0.3], [0.6, 0.3, 0.1]]).log()
+    counts = [50_000, 5_000, 20_000]
+    halved = posthoc.threshold(scores.half(), counts)
+    assert halved.dtype == torch.half
+    assert torch.allclose(halved.float(), posthoc.threshold(scores, counts), atol=2e-3)
+
+
+@pytest.mark.parametrize("measure", [metrics.accuracy, metrics.recall_per_class, metrics.roc_auc])
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.tensor([1, 7]), "labels: 7; expected integers from 0 to 2"),
+        (torch.tensor([1.5, 2.0]), "labels: 1.5; expected integers"),
+        (np.array([1, 2]), "labels of type ndarray: expected a tensor"),
+    ],
+)
+def test_labels_that_are_no_class_have_no_score(measure, labels, message):
+    with pytest.raises(UserError, match=message):
+        measure(torch.eye(3)[:2], labels)

@@ -247,6 +247,7 @@ def test_divergence_is_recorded(tmp_path):
     assert run.execute().diverged == 1
     frame = run.frame()
     assert set(frame["status"]) == {"diverged"} and frame["value"].isna().all()
+    assert "pr_auc" in set(frame["metric"])  # a claim has to see that the score is lost, not that there is none
 
 
 def test_one_process_or_several_give_the_same_numbers(tmp_path):

@@ -37,9 +37,9 @@ CLEAR = {"a": (0.80, 0.81, 0.82), "b": (0.70, 0.72, 0.71), "baseline": (0.60, 0.
 def test_a_race_by_hand():
     one = contest.race(scores(CLEAR), "baseline")
     assert (one.best, one.next, one.n, one.settings) == ("a", "b", 3, ("one",))
-    gap = one.gap("a", "b")  # .10, .09, .11: mean .1, deviation .01; two rivals: 97.5 %
-    assert (gap.estimate, gap.high - gap.estimate) == pytest.approx((0.1, 6.205347 * 0.01 / np.sqrt(3)))
-    assert one.level == pytest.approx(0.975)
+    gap = one.gap("a", "b")  # .10, .09, .11: mean .1, deviation .01; three pairs: 98.33 %
+    assert (gap.estimate, gap.high - gap.estimate) == pytest.approx((0.1, 7.648804 * 0.01 / np.sqrt(3)))
+    assert (one.level("a", "b"), one.level("a", "baseline")) == pytest.approx((1 - 0.05 / 3, 0.975))
     assert one.better == ["a", "b"] and one.worse == [] and one.ties("a") == []
 
 
@@ -108,9 +108,9 @@ def test_no_race_without_a_baseline_or_a_rival():
 def test_winners_say_what_is_shown():
     (row,) = contest.winners(contest.races(scores(CLEAR), "baseline", contest.PLACE), {"auc": "AUC"}).to_dict("records")
     assert (row["data"], row["measure"], row["best"]) == ("here", "AUC", "a, of 3")
-    # 6.205347 * .01 / sqrt(3) either way.
-    assert row["lead over the next"] == "+0.100 [0.064,\N{NO-BREAK SPACE}0.136], shown (over b)"
-    assert (row["no lead shown over"], row["level"]) == ("none: shown over all", "97.5%")
+    # 7.648804 * .01 / sqrt(3) either way.
+    assert row["lead over the next"] == "+0.100 [0.056,\N{NO-BREAK SPACE}0.144], shown (over b)"
+    assert (row["no lead shown over"], row["level"]) == ("none: shown over all", "97.5%, between others 98.33%")
     assert row["mean"].endswith(", 1 setting")
     assert row["lead over the baseline"].endswith("], shown") and row["n"] == 3
     own = {"baseline": CLEAR["a"], "a": CLEAR["baseline"]}

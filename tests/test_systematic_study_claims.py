@@ -32,17 +32,30 @@ def test_spread_is_the_range():
     assert len(claims.claim_spread(None, rows([0.9]))) == 0
 
 
-def test_equal_level_is_the_worst_best_match():
-    frame = rows(
-        [0.99, 0.95, 0.98, 0.90],
-        mu=0.5,
-        method=["oversampling", "oversampling", "undersampling", "undersampling"],
-    )
-    # .99 is nearest to .98 (.01), .95 to .98 (.03).
-    assert claims.claim_equal_level(None, frame) == pytest.approx([0.03])
+def test_equal_level_is_the_worst_best_match_of_the_other_replicates():
+    def one(replicate, *values, mu=0.5):
+        method = ["oversampling", "oversampling", "undersampling", "undersampling"][: len(values)]
+        at = rows(list(values), mu=mu, method=method, to_rho=[1.0, 10.0, 1.0, 10.0][: len(values)])
+        return at.assign(replicate=replicate)
+
+    # In each .99 is nearest to .98 (.01), .95 to .98 (-.03); the second scatters about it, by .01 in the last.
+    frame = pd.concat([one(0, 0.99, 0.95, 0.98, 0.90), one(1, 0.99, 0.95, 0.98, 0.90), one(2, 0.99, 0.96, 0.98, 0.90)])
+    assert claims.claim_equal_level(None, frame) == pytest.approx([0.03, 0.03, 0.02])
     equal = frame.assign(mu=0.2, value=0.9)  # no excuse for the first
-    far = rows([0.9, 0.1], mu=0.8, method=["oversampling", "undersampling"])  # not all levels
-    assert claims.claim_equal_level(None, pd.concat([frame, equal, far])) == pytest.approx([0.03])
+    far = pd.concat([one(r, 0.9, 0.1, mu=0.8).assign(method=["oversampling", "undersampling"]) for r in range(3)])
+    assert claims.claim_equal_level(None, pd.concat([frame, equal, far])) == pytest.approx([0.03, 0.03, 0.02])
+    assert len(claims.claim_equal_level(None, frame[frame["replicate"] == 0])) == 0
+
+
+def test_levels_that_are_equal_are_equal_on_average_whatever_the_noise():
+    random, found = np.random.default_rng(0), []
+    design = pd.MultiIndex.from_product(
+        [range(5), (0.2, 0.5, 0.8), (1.0, 10.0, 100.0), ["oversampling", "undersampling"]],
+        names=["replicate", "mu", "to_rho", "method"],
+    ).to_frame(index=False)
+    for _ in range(100):
+        found.append(claims.claim_equal_level(None, design.assign(value=random.normal(0.9, 0.006, len(design)))).mean())
+    assert np.mean(found) == pytest.approx(0, abs=0.001)  # the largest smallest distance alone is at .008
 
 
 def test_share_of_settings_below_the_baseline():
@@ -66,6 +79,7 @@ def test_share_of_settings_notably_above_the_baseline():
     # Above in three of four, by more than a point in two; without a partner a setting does not count.
     alone = rows([0.99], method="oversampling", rho=1000, mu=0.5)
     assert claims.claim_notably_above_baseline(None, pd.concat([frame, alone])) == pytest.approx([0.5])
+    assert claims.claim_above_baseline(None, pd.concat([frame, alone])) == pytest.approx([0.75])
 
 
 def test_two_phase_is_sorted_by_the_baseline_on_the_other_replicates():
@@ -87,6 +101,8 @@ def test_two_phase_is_sorted_by_the_baseline_on_the_other_replicates():
     assert worse == pytest.approx([(-0.06 + 0.01) / 2, -0.06, (-0.06 + 0.01) / 2])
     over = claims.claim_two_phase_over_better_baseline(None, frame)
     assert over == pytest.approx([-0.05, (-0.05 + 0.01) / 2, -0.05])
+    over = claims.claim_two_phase_over_worse_baseline(None, frame)
+    assert over == pytest.approx([(0.04 - 0.01) / 2, 0.04, (0.04 - 0.01) / 2])
     assert np.isnan(claims.claim_second_phase_where_baseline_worse(None, frame[frame["mu"] == 0.2])).all()
     assert len(claims.claim_second_phase_where_baseline_better(None, frame[frame["replicate"] == 0])) == 0
 
@@ -96,10 +112,12 @@ def test_partial_undersampling_is_chosen_on_the_other_replicates():
         method = ["baseline"] + ["undersampling"] * 3
         return rows([baseline, full, ten, hundred], to_rho=[1.0, 1, 10, 100], method=method).assign(replicate=replicate)
 
-    # Over the better of baseline and full: (.02, .01), (.03, .01) and (-.01, .04) for levels 10 and 100. Without the
-    # first 100 is better (.05 to .02), without the second 100 (.05 to .01), without the third 10 (.05 to .02).
+    # Without the first, level 100 is better than 10 (.925 to .91) and full than baseline (.9 to .85); without the
+    # second, level 100 (.925 to .905) and baseline (.9 to .85); without the third level 10 (.925 to .91), and both are
+    # .85, of which the first counts, that is full.
     frame = pd.concat([one(0, 0.9, 0.8, 0.92, 0.91), one(1, 0.8, 0.9, 0.93, 0.91), one(2, 0.9, 0.9, 0.89, 0.94)])
-    assert claims.claim_partial_above_both(None, frame) == pytest.approx([0.01, 0.01, -0.01])
+    expected = [0.91 - 0.8, 0.91 - 0.8, 0.89 - 0.9]
+    assert claims.claim_partial_above_both(None, frame) == pytest.approx(expected)
     assert len(claims.claim_partial_above_both(None, frame[frame["replicate"] == 0])) == 0
 
 

@@ -19,6 +19,7 @@ from common.errors import UserError
 from common.seeds import seed
 from common.studies.category_centers_claims import (  # noqa: F401 - the claims file names them
     claim_absolute_count,
+    claim_few_below_many,
     count_classification_layer_saved,
     count_parameters_saved,
 )

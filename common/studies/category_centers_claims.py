@@ -28,6 +28,11 @@ def claim_absolute_count(claim, rows: pd.DataFrame) -> np.ndarray:
     return (gain.iloc[:, 1] - gain.iloc[:, 0]).groupby("replicate").mean().to_numpy()
 
 
+def claim_few_below_many(claim, rows: pd.DataFrame) -> np.ndarray:
+    """Recall of labels with few training images minus that of those with many, averaged over imbalances (abstract)."""
+    return rows.groupby("replicate")["value"].mean().to_numpy()
+
+
 def count_parameters_saved(claim) -> float:
     """Share of VGG-16's numbers that recognition by centres saves, the centres' own counted (section I)."""
     (method,), (size,) = claim.on["method"], claim.on["input_size"]

@@ -46,7 +46,8 @@ def scores(frame: pd.DataFrame) -> pd.DataFrame:
 def summarise(frame: pd.DataFrame, by: Iterable[str]) -> pd.DataFrame:
     """Mean over folds with Nadeau and Bengio's 95% interval, because folds share images.
 
-    Values of one group and fold are averaged first.
+    Of a group over several data sets or ratios it is the mean over these, in folds that have all of them; how much each
+    varies by itself widens the interval (`statistics.interval`).
 
     Returns
     -------
@@ -54,9 +55,12 @@ def summarise(frame: pd.DataFrame, by: Iterable[str]) -> pd.DataFrame:
         The columns `by`, mean, low, high and n (folds).
     """
     by, rows = list(by), []
+    over = [column for column in ("dataset", "rho") if column in frame and column not in by]
     for key, part in frame.groupby(by, sort=False):
         share = (part["n_test"] / (part["n_test"] + part["n_train"])).max()
-        found = interval(part.groupby("replicate")["value"].mean(), test_share=share)
+        folds = part.groupby(["replicate", *over])["value"].mean()
+        folds = folds.unstack(over) if over else folds
+        found = interval(folds.to_numpy(), test_share=share)
         rows.append((*key, found.estimate, found.low, found.high, found.n))
     return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "n"])
 

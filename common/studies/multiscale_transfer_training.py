@@ -170,13 +170,14 @@ def _score_rows(scores: torch.Tensor, labels: torch.Tensor) -> list[dict]:
         {"metric": "balanced_accuracy", "value": recall.mean().item()},
     ]
     rows += [{"metric": "recall", "class_label": k, "value": value} for k, value in enumerate(recall.tolist())]
+    area = float("nan")  # of a network that diverged, as its accuracy is: a row that is not there says nothing of it
     if bool(scores.isfinite().all()):
         # Probabilities of a confident network round to 1; the log odds keep their order.
         odds = (scores - torch.log1p(-scores.exp().clamp_max(1 - 1e-15))).cpu().numpy()
         own = labels.cpu().numpy()
         areas = [average_precision_score(own == k, odds[:, k]) for k in range(1, scores.shape[1])]
-        rows.append({"metric": "pr_auc", "value": float(np.mean(areas))})
-    return rows
+        area = float(np.mean(areas))
+    return [*rows, {"metric": "pr_auc", "value": area}]
 
 
 def _loss_curve(first: training.Fitted, second: training.Fitted) -> dict:

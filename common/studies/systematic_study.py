@@ -20,6 +20,7 @@ from common.data import Images
 from common.errors import UserError
 from common.seeds import seed
 from common.studies.systematic_study_claims import (  # noqa: F401 - the claims file names them
+    claim_above_baseline,
     claim_below_baseline,
     claim_best_of_all,
     claim_equal_level,
@@ -32,6 +33,7 @@ from common.studies.systematic_study_claims import (  # noqa: F401 - the claims 
     claim_spread,
     claim_straight,
     claim_two_phase_over_better_baseline,
+    claim_two_phase_over_worse_baseline,
 )
 from common.studies.systematic_study_deviations import deviations  # noqa: F401 - part of every study module
 from common.studies.systematic_study_protocols import FULL_ITERATIONS, PROTOCOLS, Protocol, builder, network_of  # noqa: F401
@@ -243,7 +245,10 @@ def class_counts(cell: Cell, available: np.ndarray) -> np.ndarray:
     chance = seeds(cell)["seed_minority"] if protocol.random_minority else None
     if cell.imbalance == "step":
         small = np.flatnonzero(available < largest) if protocol.small_are_minority else ()
-        minority = imbalance.minority_classes(n_classes, cell.mu, chance, small)
+        try:
+            minority = imbalance.minority_classes(n_classes, cell.mu, chance, small)
+        except UserError as error:
+            raise UserError(f"step_mus: {error}") from error
         return imbalance.step_counts(n_classes, largest, cell.rho, minority)
     if cell.imbalance == "linear":
         return imbalance.linear_counts(n_classes, largest, cell.rho, imbalance.class_order(n_classes, chance))

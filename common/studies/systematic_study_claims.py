@@ -7,7 +7,10 @@ returns one effect per replicate.
 import numpy as np
 import pandas as pd
 
+from common.statistics import of_others
+
 NOTABLE = 0.01  # of AUC: the size from which the claims file takes a difference for notable
+ARMS = ("oversampling", "undersampling")
 
 
 def _drops(rows: pd.DataFrame) -> pd.DataFrame:
@@ -82,6 +85,11 @@ def claim_best_of_all(claim, rows):
     return best.groupby(level="replicate").mean().to_numpy()
 
 
+def claim_above_baseline(claim, rows):
+    """Share of the settings in which oversampling scores higher than the baseline (sections 4.1 and 4.3)."""
+    return (_gains(rows, "oversampling", "baseline") > 0).mean(axis=1).to_numpy()
+
+
 def claim_notably_above_baseline(claim, rows):
     """Share of the settings in which oversampling gains more than `NOTABLE` over the baseline (section 4.1)."""
     return (_gains(rows, "oversampling", "baseline") > NOTABLE).mean(axis=1).to_numpy()
@@ -98,8 +106,7 @@ def _where_baseline(better: bool, rows: pd.DataFrame, over: str) -> np.ndarray:
     )
     if len(lead) < 2:
         return np.array([])
-    others = lead.sum() - lead  # of each replicate, so their sign is that of the mean
-    return gains.where((others > 0) == better).mean(axis=1).to_numpy()
+    return gains.where((of_others(lead) > 0) == better).mean(axis=1).to_numpy()
 
 
 def claim_second_phase_where_baseline_better(claim, rows):
@@ -117,35 +124,47 @@ def claim_two_phase_over_better_baseline(claim, rows):
     return _where_baseline(True, rows, over="baseline")
 
 
+def claim_two_phase_over_worse_baseline(claim, rows):
+    """Gain of two-phase undersampling over the baseline where undersampling is not below the baseline (section 4.1)."""
+    return _where_baseline(False, rows, over="baseline")
+
+
 def claim_partial_above_both(claim, rows):
     """Gain of a level of partial undersampling over full undersampling or the baseline, the better one (section 4.5).
 
-    The level is the best of all other replicates on average, so that no number both chooses and reports; the paper does
-    not say which it is. One replicate alone has no effect.
+    Which level is the best, and which of the two the better, is told by the mean of all other replicates, so that no
+    number both chooses and reports; the paper does not say which level it is. One replicate alone has no effect.
     """
     under = rows[rows["method"] == "undersampling"].pivot_table(index="replicate", columns="to_rho", values="value")
     baseline = rows[rows["method"] == "baseline"].groupby("replicate")["value"].mean()
-    better = np.maximum(under[1.0], baseline)
-    gains = under.drop(columns=1.0).sub(better, axis=0).to_numpy()
-    if len(gains) < 2:
+    ends = np.stack([under.pop(1.0), baseline.reindex(under.index)], axis=1)
+    if len(under) < 2:
         return np.array([])
-    others = gains.sum(axis=0) - gains  # of each replicate, so their order is that of the mean
-    return gains[np.arange(len(gains)), others.argmax(axis=1)]
+    levels, own = under.to_numpy(), np.arange(len(under))
+    best, better = (of_others(one).argmax(axis=1) for one in (levels, ends))
+    return levels[own, best] - ends[own, better]
 
 
 def claim_equal_level(claim, rows):
-    """Largest, over mu and levels of oversampling, of the smallest distance to a level of undersampling (section 4.5).
+    """Distance to the nearest level of undersampling, of the level of oversampling with the largest (section 4.5).
 
-    The paper says it 'for each case': a mean over mu would hide one where no level comes near. A mu that lacks a level
-    is left out, for that level may be the nearest.
+    The paper says it 'for each case': a mean over mu would hide one where no level comes near. Which case is the
+    farthest, and which level the nearest to it, is told by the mean of all other replicates, in whose direction the
+    distance counts: a largest distance of noisy scores is above 0 where all are equal, and a smallest below what it
+    estimates. A mu that lacks a level is left out, for that level may be the nearest. One replicate alone has none.
     """
-    effects, levels = [], rows.groupby(["replicate", "mu", "method"]).size().max()
-    for _, replicate in rows.groupby("replicate"):
-        worst = []
-        for _, one in replicate.groupby("mu"):
-            over, under = (one.loc[one["method"] == m, "value"].to_numpy() for m in ("oversampling", "undersampling"))
-            if len(over) == len(under) == levels:
-                worst.append(np.abs(over[:, None] - under).min(axis=1).max())
-        if worst:
-            effects.append(max(worst))
-    return np.array(effects)
+    table = rows.pivot_table(index="replicate", columns=["mu", "to_rho", "method"], values="value").dropna(axis=1)
+    levels, cases = rows["to_rho"].nunique(), []
+    for mu in table.columns.unique("mu"):
+        at = table[mu].swaplevel(axis=1)
+        over, under = (at[m].to_numpy() if m in at.columns.unique(0) else at.iloc[:, :0].to_numpy() for m in ARMS)
+        if over.shape[1] == under.shape[1] == levels:
+            cases.append(over[:, :, None] - under[:, None, :])
+    if not cases or len(table) < 2:
+        return np.array([])
+    differences, own = np.concatenate(cases, axis=1), np.arange(len(table))
+    others = of_others(differences)
+    nearest = np.abs(others).argmin(axis=2)
+    distance = np.take_along_axis(others, nearest[:, :, None], axis=2)[:, :, 0]
+    farthest = np.abs(distance).argmax(axis=1)
+    return np.sign(distance[own, farthest]) * differences[own, farthest, nearest[own, farthest]]
