@@ -74,7 +74,7 @@ def plan(profile: str, arguments: argparse.Namespace) -> list[Job]:
         if not runs and profile == "demo":
             runs = [grids.GridRun("demo", values)]  # a notebook's own defaults are the demo
         if not runs and arguments.only:
-            raise UserError(f"{paper}: no runs in profile {profile!r} of grids.yaml")
+            raise UserError(f"{paper}: no runs in profile {profile!r} of grids.yaml; add a block for it there")
         for run in runs:
             parameters = typed.check(run.parameters, kinds, f"grids.yaml: {profile}: {paper.stem}: {run.name}")
             found.append(replace(build(paper, run.name, profile, parameters, options), optional=run.optional))
