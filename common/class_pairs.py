@@ -69,12 +69,12 @@ def floating(X):
     return X.astype({name: float for name, dtype in X.dtypes.items() if dtype.kind != "f"})
 
 
-def named(sampler, X):
-    """Features under the names that the sampler's own data came with, where they had names; else as they are.
+def named(fitted, X):
+    """Features under the names that a sampler's or an estimator's own data had, where they had names; else as they are.
 
     So that an estimator which knows its columns by name refuses others, and finds those it asks for.
     """
-    names = getattr(sampler, "feature_names_in_", None)
+    names = getattr(fitted, "feature_names_in_", None)
     return X if names is None or sparse.issparse(X) else pd.DataFrame(X, columns=names)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 
 import numpy as np
-import pandas as pd
 from imblearn.over_sampling.base import BaseOverSampler
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import pairwise_distances_argmin
@@ -173,7 +172,7 @@ class BiasedExtrapolation(PairSampler):
         names = getattr(self.estimator_, "feature_names_in_", ())
         if len(names) == points.shape[1]:
             # The data's own names where it has some, so that columns in another order are refused.
-            points = pd.DataFrame(points, columns=getattr(self, "feature_names_in_", names))
+            points = named(self if hasattr(self, "feature_names_in_") else self.estimator_, points)
         return self.estimator_.predict_proba(points)
 
     def _selected(self, majors: np.ndarray, column: int, random) -> np.ndarray:

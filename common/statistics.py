@@ -125,12 +125,12 @@ def interval(values, level: float = LEVEL, test_share: float | None = None, nois
 
 
 def of_others(values: np.ndarray) -> np.ndarray:
-    """For each replicate (first axis, two at least) the mean of all others; of the shape of `values`.
+    """For each replicate (first axis) the mean of all others, of the shape of `values`; none where there is but one.
 
     For choices that results make, such as the best of several rivals: what the others choose, a replicate reports
     without having had a part in it, so the choice does not favour what happened to be high (or low) in it.
     """
-    return (values.sum(axis=0) - values) / (len(values) - 1)
+    return (values.sum(axis=0) - values) / (len(values) - 1) if len(values) > 1 else values[:0]
 
 
 def summarise(frame: pd.DataFrame, by, value: str = "value", test_share: float | str | None = None) -> pd.DataFrame:

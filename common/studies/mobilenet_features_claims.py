@@ -54,11 +54,6 @@ def _by_fold(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby(level="replicate").mean()
 
 
-def _others(table: pd.DataFrame) -> pd.DataFrame:
-    """For each fold (row) the mean of all other folds; no row where there is one fold alone."""
-    return of_others(table) if len(table) > 1 else table.iloc[:0]
-
-
 def claim_only_helper(claim, rows):
     """Whether oversampling alone improves images on all sets: the smallest margin by which that is so.
 
@@ -68,7 +63,7 @@ def claim_only_helper(claim, rows):
     gains = _gains(claim, rows, COMBINATIONS[COMBINATIONS.get_level_values("representation") == "images"])
     gains = gains["images"].groupby(level=["replicate", "dataset"]).mean().unstack("dataset")
     found = []
-    for fold, others in _others(gains).iterrows():
+    for fold, others in of_others(gains).iterrows():
         worst = {m: (m, others[m].idxmin()) for m in gains.columns.unique(0)}
         oversampling = worst.pop("oversampling")
         nearest = max(worst.values(), key=others.get)
@@ -84,7 +79,7 @@ def claim_best_combination(claim, rows):
     """
     scores = _by_fold(_scores(claim, rows, COMBINATIONS))
     ours = scores.pop(("images", "oversampling"))
-    best = _others(scores).idxmax(axis=1)
+    best = of_others(scores).idxmax(axis=1)
     return np.array([ours[fold] - scores.loc[fold, rival] for fold, rival in best.items()])
 
 
@@ -119,5 +114,5 @@ def claim_same_random_gain(claim, rows):
     compared = pd.MultiIndex.from_product([BASELINES.unique(0), ["baseline", *random]], names=COMBINATION)
     gains = _by_fold(_gains(claim, rows, compared))
     differences = pd.DataFrame({m: gains["features", m] - gains["images", m] for m in random})
-    most = _others(differences).abs().idxmax(axis=1)
+    most = of_others(differences).abs().idxmax(axis=1)
     return np.array([differences.loc[fold, method] for fold, method in most.items()])

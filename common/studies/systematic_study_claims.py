@@ -10,7 +10,6 @@ import pandas as pd
 from common.statistics import of_others
 
 NOTABLE = 0.01  # of AUC: the size from which the claims file takes a difference for notable
-ARMS = ("oversampling", "undersampling")
 
 
 def _drops(rows: pd.DataFrame) -> pd.DataFrame:
@@ -153,16 +152,15 @@ def claim_equal_level(claim, rows):
     distance counts: a largest distance of noisy scores is above 0 where all are equal, and a smallest below what it
     estimates. A mu that lacks a level is left out, for that level may be the nearest. One replicate alone has none.
     """
-    table = rows.pivot_table(index="replicate", columns=["mu", "to_rho", "method"], values="value").dropna(axis=1)
-    levels, cases = rows["to_rho"].nunique(), []
-    for mu in table.columns.unique("mu"):
-        at = table[mu].swaplevel(axis=1)
-        over, under = (at[m].to_numpy() if m in at.columns.unique(0) else at.iloc[:, :0].to_numpy() for m in ARMS)
-        if over.shape[1] == under.shape[1] == levels:
-            cases.append(over[:, :, None] - under[:, None, :])
-    if not cases or len(table) < 2:
+    mus, levels = (np.unique(rows[name]) for name in ("mu", "to_rho"))
+    table = rows.pivot_table(index="replicate", columns=["method", "mu", "to_rho"], values="value")
+    table = table.reindex(columns=pd.MultiIndex.from_product([["oversampling", "undersampling"], mus, levels]))
+    over, under = table.to_numpy().reshape(len(table), 2, len(mus), len(levels)).swapaxes(0, 1)
+    differences = over[..., :, None] - under[..., None, :]  # replicates, mus, levels of over- and of undersampling
+    whole = ~np.isnan(differences).any(axis=(0, 2, 3))
+    if len(table) < 2 or not whole.any():
         return np.array([])
-    differences, own = np.concatenate(cases, axis=1), np.arange(len(table))
+    differences, own = differences[:, whole].reshape(len(table), -1, len(levels)), np.arange(len(table))
     others = of_others(differences)
     nearest = np.abs(others).argmin(axis=2)
     distance = np.take_along_axis(others, nearest[:, :, None], axis=2)[:, :, 0]
