@@ -27,6 +27,7 @@ AGAINST = " (against)"
 PARTS = ("class_label", "pair")  # what is measured of one network by part: its classes, pairs of them
 #: Columns that say on what part of the grid a verdict rests; above so many values only the range is given.
 GRID, SHOWN = ("rho", "mu", "to_rho"), 5
+BLOCKS = 1024  # blocks of complete replicates that are followed up: more than ten replicates can have
 
 
 class NoData(Exception):
@@ -240,8 +241,8 @@ def complete_block(
 ) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """Replicates that all have the same cells, so that none is an average over other settings than its neighbours.
 
-    Of replicates, the most complete first, take as many as leave the most values in a table without gaps, at least two
-    if there are two. So one half-finished replicate goes as a whole, and one diverged cell costs that cell, not its
+    Of all tables without gaps the one of most values, of equal ones that of more replicates; one replicate alone only
+    if there is no other. So one half-finished replicate goes as a whole, and one diverged cell costs that cell, not its
     replicate.
 
     Parameters
@@ -265,17 +266,34 @@ def complete_block(
     numbers = cells.groupby(names, dropna=False, sort=True).ngroup()
     table = cells.assign(_cell=numbers).pivot(index="replicate", columns="_cell", values="value")
     kinds = cells.assign(_cell=numbers).drop_duplicates("_cell").set_index("_cell")[names]
-    order = np.argsort(-table.notna().sum(axis=1).to_numpy(), kind="stable")
-    common = np.logical_and.accumulate(table.notna().to_numpy()[order], axis=0)
-    # The largest first, of equal sizes the one with more replicates; one replicate last.
-    sizes = {taken: (taken > 1, taken * common[taken - 1].sum(), taken) for taken in range(1, len(table) + 1)}
-    ranked = [taken for taken in sorted(sizes, key=sizes.get, reverse=True) if common[taken - 1].any()]
-    least = min(2, len(table))
-    if not any(taken >= least for taken in ranked) and enough is None:
+    ranked = _blocks(table.notna().to_numpy())
+    if not ranked or (enough is None and ranked[0][0].sum() < min(2, len(table))):
         raise NoData("no cell was measured in two replicates")
-    settings = {taken: kinds.loc[table.columns[common[taken - 1]]] for taken in ranked}
-    taken = next((taken for taken in ranked if enough and enough(settings[taken])), ranked[0])
-    block = table.iloc[np.sort(order[:taken])][settings[taken].index]
-    left = [(len(table) - taken, len(table), "replicates"), (table.shape[1] - block.shape[1], table.shape[1], "cells")]
-    note = " and ".join(f"{gone} of {total} {what}" for gone, total, what in left if gone)
-    return block, settings[taken], f"incomplete, left out: {note}" if note else ""
+    fitting = (block for block in ranked if enough and enough(kinds.loc[table.columns[block[1]]]))
+    replicates, columns = next(fitting, ranked[0])
+    block = table.loc[replicates, columns]
+    settings = kinds.loc[block.columns]
+    left = ((~replicates, "replicates"), (~columns, "cells"))
+    note = " and ".join(f"{gone.sum()} of {gone.size} {what}" for gone, what in left if gone.any())
+    return block, settings, f"incomplete, left out: {note}" if note else ""
+
+
+def _blocks(there: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """All blocks without gaps that no row or column can be added to, as masks of rows and columns; the best first.
+
+    There are no more of them than sets of rows. Beyond `BLOCKS` of them, which takes replicates by the dozen that each
+    lack something else, only so many of the best are followed up.
+    """
+
+    def worth(columns: np.ndarray) -> tuple[bool, int, int]:
+        rows = int(there[:, columns].all(axis=1).sum())
+        return rows > 1, rows * int(columns.sum()), rows
+
+    shared: dict[bytes, np.ndarray] = {}
+    for row in there[np.argsort(-there.sum(axis=1), kind="stable")]:
+        met = [row, *(row & columns for columns in shared.values())]
+        shared |= {columns.tobytes(): columns for columns in met if columns.any()}
+        if len(shared) > BLOCKS:
+            shared = {columns.tobytes(): columns for columns in sorted(shared.values(), key=worth)[-BLOCKS:]}
+    ranked = sorted(shared.values(), key=worth, reverse=True)
+    return [(there[:, columns].all(axis=1), columns) for columns in ranked]

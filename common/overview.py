@@ -93,7 +93,7 @@ def glance(found: dict[str, Account], profile: str) -> tables.Html:
         }
         for one in found.values()
     ]
-    return tables.table(pd.DataFrame(rows, dtype=object), "The five papers", kind="prose")
+    return tables.table(pd.DataFrame(rows, dtype=object), "The five papers", kind="glance")
 
 
 def account(one: Account, profile: str) -> list:

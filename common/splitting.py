@@ -38,6 +38,7 @@ def train_part(images: np.ndarray, labels: np.ndarray, groups: np.ndarray | None
 
     Canonical order within a class is the order of hashes, which is as good as a shuffle and the same everywhere. So the
     first `share` of every class trains; with groups, whole groups go to the side that lacks more of their rarest class.
+    Where one image stands in two classes, its copies are such a group, and so is every other image.
 
     Parameters
     ----------
@@ -55,7 +56,12 @@ def train_part(images: np.ndarray, labels: np.ndarray, groups: np.ndarray | None
     numpy.ndarray
         bool, N.
     """
-    return _by_class(images, labels, share) if groups is None else _by_group(labels, groups, share)
+    if groups is None:
+        first = np.array([i == 0 or not np.array_equal(images[i], images[i - 1]) for i in range(len(images))])
+        if (first[1:] | (labels[1:] == labels[:-1])).all():  # equal images are neighbours, and of one class
+            return _by_class(images, labels, share)
+        groups = np.cumsum(first) - 1
+    return _by_group(labels, groups, share)
 
 
 def _by_class(images: np.ndarray, labels: np.ndarray, share: float) -> np.ndarray:

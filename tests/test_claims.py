@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import make_dataclass
-from itertools import product
+from itertools import combinations, product
 from types import SimpleNamespace
 
 import numpy as np
@@ -628,6 +628,44 @@ def test_complete_block_prefers_more_values():
     assert list(block.index) == [1, 2] and note == "incomplete, left out: 1 of 3 replicates"
     block, settings, note = matching.complete_block(table.drop(index=[3]))
     assert block.shape == (3, 3) and "1 of 4 cells" in note and not block.isna().any(axis=None)
+
+
+def test_a_replicate_with_settings_of_its_own_costs_the_others_nothing():
+    """Replicate 3 has more cells than any other, of which others have one: they stand as before, without it."""
+    measured = {0: "ab", 1: "ab", 2: "ab", 3: "acde"}
+    table = pd.DataFrame(
+        [(replicate, cell, 1.0) for replicate, cells in measured.items() for cell in cells],
+        columns=["replicate", "cell", "value"],
+    )
+    block, settings, note = matching.complete_block(table)
+    assert list(block.index) == [0, 1, 2] and list(settings["cell"]) == ["a", "b"]
+    assert note == "incomplete, left out: 1 of 4 replicates and 3 of 5 cells"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_block_of_complete_replicates_is_larger(seed):
+    """Against all sets of two or more replicates, one by one."""
+    rng = np.random.default_rng(seed)
+    there = rng.random((rng.integers(2, 7), rng.integers(2, 12))) < rng.choice([0.5, 0.7, 0.9])
+    table = pd.DataFrame([(r, c, 1.0) for r, c in np.argwhere(there)], columns=["replicate", "cell", "value"])
+    sets = [list(rows) for n in range(2, len(there) + 1) for rows in combinations(range(len(there)), n)]
+    largest = max(len(rows) * there[rows].all(axis=0).sum() for rows in sets)
+    if largest:
+        assert matching.complete_block(table)[0].size == largest
+    else:
+        with pytest.raises(matching.NoData, match="in two replicates"):
+            matching.complete_block(table)
+
+
+@pytest.mark.parametrize("most", [1024, 8])
+def test_many_replicates_that_each_lack_something(monkeypatch, most):
+    """Forty replicates, each without one of forty cells: a quarter of the cells, or of the replicates, may go."""
+    monkeypatch.setattr(matching, "BLOCKS", most)
+    table = pd.DataFrame(
+        [(r, c, 1.0) for r, c in product(range(40), range(40)) if r != c], columns=["replicate", "cell", "value"]
+    )
+    block = matching.complete_block(table)[0]
+    assert block.size == 20 * 20 and not block.isna().any(axis=None)
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

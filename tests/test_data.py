@@ -438,6 +438,18 @@ def test_folder_without_split(tmp_path):
     assert data.load(str(tmp_path / "set"), size=16).images.shape == (32, 16, 16, 3)
 
 
+def test_an_image_that_stands_in_two_classes_is_on_one_side(tmp_path):
+    """Five of twenty stand in both classes, and cutting each class for itself parts one or more (seeds 2, 4, 6)."""
+    images = pixels(35, 6, 6, seed=2)
+    for name, first in (("cat", 0), ("dog", 15)):
+        for i in range(first, first + 20):
+            save(tmp_path / "set" / name / f"{i}.png", images[i])
+    train, test = (data.load(str(tmp_path / "set"), split) for split in ("train", "test"))
+    ours, theirs = ({image.tobytes() for image in part.images} for part in (train, test))
+    assert not ours & theirs and len(ours | theirs) == 35
+    assert train.counts.tolist() == [16, 15] and test.counts.tolist() == [4, 5]  # four in five, as nearly as they can
+
+
 # ---- cache -----------------------------------------------------------------------------------------------------------
 
 
