@@ -33,7 +33,7 @@ from common.verdicts import Verdict, counted, decide
 __all__ = ["Claim", "Verdict", "evaluate", "load"]
 
 
-def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=None) -> pd.DataFrame:
+def evaluate(claims, frame: pd.DataFrame, study_module=None) -> pd.DataFrame:
     """The verdict on each claim.
 
     Parameters
@@ -42,15 +42,14 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
     frame : DataFrame
         Result frame (docs/architecture.md); may be empty.
     study_module : module or None
-        Where ``claim_<name>`` functions are, and optionally NOT_DESIGN: columns the study adds that only record,
-        ``judged``: the rows that claims are judged on, ``unjudged``: why the others are not, ``remarks``: what a
-        verdict on these settings has to say, such as a shortened schedule that is not counted in iterations,
+        Where ``claim_<name>`` functions are, and optionally FULL_ITERATIONS: iterations of the paper's schedule by data
+        set, NOT_DESIGN: columns the study adds that only record, ``judged``: the rows that claims are judged on,
+        ``unjudged``: why the others are not, ``remarks``: what a verdict on these settings has to say, such as a
+        shortened schedule that is not counted in iterations,
         ``caveats``: what it has to say of the judged results of the claim's own arm, given the claim's metric and their
         rows of all metrics, ``levels``: why none is compared on them, and ``chance``: the standard deviation of the
         difference of two arms that are alike, given the claim's metric, its cells and all rows, and its degrees of
         freedom; None where it is not known.
-    full_iterations : dict or None
-        Iterations of the paper's schedule by data set; None: the module's FULL_ITERATIONS.
 
     Returns
     -------
@@ -63,7 +62,7 @@ def evaluate(claims, frame: pd.DataFrame, study_module=None, full_iterations=Non
     UserError
         If the frame lacks metric, replicate or value, a cell was measured twice, or a function is missing.
     """
-    full = getattr(study_module, "FULL_ITERATIONS", {}) if full_iterations is None else full_iterations
+    full = getattr(study_module, "FULL_ITERATIONS", {})
     everything = frame
     if len(frame) and hasattr(study_module, "judged"):
         frame = study_module.judged(frame)

@@ -12,15 +12,12 @@ those are each study says itself, in ``common/studies/<stem>_overview.py``:
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pandas as pd
 
-from common import paths
 from common.errors import UserError
-from common.ledger import measured
 from common.look import PALETTE, RC, Chart
 from common.papers import PAPERS, Paper
 from common.published_numbers import published
@@ -36,13 +33,8 @@ MARKERS = "osD^vPX*hd"
 HOOKS = "RESULTS UNPAIRED MEASURES BASELINE FIGURE MATTER beside contest figure drawn deviations".split()
 
 
-def table(results: Path | None = None) -> pd.DataFrame:
-    """Every published number of the papers beside ours.
-
-    Parameters
-    ----------
-    results : Path, optional
-        Folder of the measured results (default: the committed ones).
+def together(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Every published number of the papers beside ours, from measured rows by stem; a paper may be missing.
 
     Returns
     -------
@@ -53,12 +45,6 @@ def table(results: Path | None = None) -> pd.DataFrame:
         prints no bound), profile (such as "reduced, shortened schedule"), stand_in, full, unit (of `printed`), note and
         is_result. Percentages are in 0..1, except in `printed`. Numbers without ours: NaN, n 0.
     """
-    results = results or paths.RESULTS
-    return together({paper.stem: measured(paper, results) for paper in PAPERS})
-
-
-def together(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """`table` from measured rows by stem; a paper may be missing."""
     return pd.concat([_rows(paper, frames.get(paper.stem, pd.DataFrame())) for paper in PAPERS], ignore_index=True)
 
 
@@ -121,7 +107,7 @@ def paired(frame: pd.DataFrame) -> tuple[int, int]:
 
 
 def unpaired(frame: pd.DataFrame) -> str:
-    """In words, which papers have no pair yet, and what can have none; `frame` as `table` gives it."""
+    """In words, which papers have no pair yet, and what can have none; `frame` as `together` gives it."""
     paired = set(frame.loc[frame["ours"].notna(), "paper"])
     without = [str(paper.number) for paper in PAPERS if paper.number not in paired]
     listed = f"Papers without a pair so far: {', '.join(without)}. " if without else ""
@@ -137,7 +123,7 @@ def figure(frame: pd.DataFrame) -> Chart | None:
     Parameters
     ----------
     frame : DataFrame
-        As `table` gives it. Only shares (0..1) are drawn, and no bounds.
+        As `together` gives it. Only shares (0..1) are drawn, and no bounds.
 
     Returns
     -------

@@ -19,7 +19,7 @@ def beside(rows: pd.DataFrame, caption: str) -> Html:
     Parameters
     ----------
     rows : DataFrame
-        As `comparison.table` gives them, all with a number of ours.
+        As `comparison.together` gives them, all with a number of ours.
     """
     scales = [100 if unit == "percent" else 1 for unit in rows["unit"]]
     digits = [_digits(value) for value in rows["printed"]]

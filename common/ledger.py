@@ -93,8 +93,13 @@ def findings(paper: Paper, results: Path | None = None) -> Findings:
     UserError
         If a file of claims or results is not as it should be.
     """
+    from common import study
+    from common.store import Store
+
     results = Path(results) if results else paths.RESULTS
-    return Findings(paper, _study(paper, results), measured(paper, results))
+    module = _study(paper, results)
+    frame = study.measured(module, Store(results / "no-store", results)) if module else pd.DataFrame()
+    return Findings(paper, module, frame)
 
 
 def everything(results: Path | None = None) -> list[Findings]:
@@ -132,15 +137,6 @@ def by_chance(claims: pd.DataFrame) -> str:
         f"a {100 * LEVEL:g}% interval: up to {chance * len(tried):.1f} of the {len(tried)} claims with an interval, of "
         f"which {decided} {'is' if decided == 1 else 'are'} decided. Effects away from their bounds make it fewer."
     )
-
-
-def measured(paper: Paper, results: Path) -> pd.DataFrame:
-    """Rows of a paper's measured results that count; empty where there are none."""
-    from common import study
-    from common.store import Store
-
-    module = _study(paper, results)
-    return pd.DataFrame() if module is None else study.measured(module, Store(results / "no-store", results))
 
 
 def _study(paper: Paper, results: Path):

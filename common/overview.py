@@ -192,7 +192,7 @@ def _in_order(one: Account, *before: str) -> pd.DataFrame:
 
 
 def printed(found: dict[str, Account]) -> pd.DataFrame:
-    """Every printed number beside ours (`comparison.table`)."""
+    """Every printed number beside ours (`comparison.together`)."""
     return comparison.together({stem: one.frame for stem, one in found.items()})
 
 

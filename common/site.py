@@ -51,7 +51,7 @@ def site(
     Raises
     ------
     UserError
-        If a file of claims or results is not as it should be, or a page is too large.
+        If a file of claims or results is not as it should be, or a study lacks what its page needs.
     """
     from common import comparison
 

@@ -274,12 +274,11 @@ def measured(module, store: Store) -> pd.DataFrame:
 
 def _one_training(frame: pd.DataFrame, recorded: Iterable[str]) -> pd.DataFrame:
     """Without the rows that a later training has of a cell and replicate that an earlier one has, too."""
-    same = {"key", "created"} <= set(frame)
-    if frame.empty or not same:
+    if frame.empty:
         return frame
-    place = ["metric", "replicate", *matching.design(frame.drop(columns=[c for c in recorded if c in frame]))]
-    if "learning_rate" in frame:  # arms that claims pair may each have their own, but it decides what comes out
-        place.append("learning_rate")
+    # Arms that claims pair may each have their own learning rate, but it decides what comes out.
+    own = matching.design(frame.drop(columns=[c for c in recorded if c in frame]))
+    place = ["metric", "replicate", "learning_rate", *own]
     place = [column for column in place if not column.startswith("seed")]
     numbers = frame.groupby(place, dropna=False, sort=False).ngroup()
     aged = frame[["key"]].assign(number=numbers, created=frame["created"]).sort_values("created", kind="stable")

@@ -146,13 +146,14 @@ def forward(
     network : Module
     positions : array of int or None
         Which inputs; None takes all.
-    part : {'forward', 'features'}
+    part : str
+        The network's method that is called: forward, or one for what lies inside, such as features.
     crop : int
         Height and width of the centre that is looked at (0: all).
 
     Returns
     -------
-    tensor, shape (n, C), or that of the features
+    tensor, shape (n, C), or that of what lies inside
     """
     network = network.to(data.device).eval()
     positions = np.arange(len(data)) if positions is None else np.asarray(positions)

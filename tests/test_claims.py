@@ -39,8 +39,8 @@ def claim(**changes) -> Claim:
     return Claim.parse({k: v for k, v in (entry | changes).items() if v is not None})
 
 
-def judge(frame, module=None, full=None, **changes):
-    return evaluate([claim(**changes)], frame, module, full).iloc[0]
+def judge(frame, module=None, **changes):
+    return evaluate([claim(**changes)], frame, module).iloc[0]
 
 
 UP = results(lambda rho, mu: 0.01)
@@ -471,10 +471,10 @@ def test_columns_that_only_record_do_not_part_pairs():
 
 def test_schedules_are_never_mixed():
     short = results(lambda rho, mu: -0.05, iterations=2500)
-    row = judge(pd.concat([short, UP]), full={"mnist": 10_000})
+    row = judge(pd.concat([short, UP]), SimpleNamespace(FULL_ITERATIONS={"mnist": 10_000}))
     assert row.verdict == "supported" and row.n == 4 and "shortened" not in row.verdict_note
     # One replicate of the full schedule gives no interval, so the shorter one is judged, and says so.
-    row = judge(pd.concat([short, UP[UP["replicate"] == 0]]), full={"mnist": 10_000})
+    row = judge(pd.concat([short, UP[UP["replicate"] == 0]]), SimpleNamespace(FULL_ITERATIONS={"mnist": 10_000}))
     assert row.verdict == "not supported" and row.n == 4
     assert row.verdict_note == (
         "10000 iterations not judged, too few: 0 of 4 comparisons in two replicates; "

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common import comparison, comparison_tables, paths, site
+from common import comparison, comparison_tables, ledger, paths, site
 from common.errors import UserError
 from common.papers import PAPERS
 from common.published_numbers import published
@@ -211,8 +211,11 @@ def test_the_figure_has_a_panel_for_each_paper_with_two_pairs_or_more():
 
 
 def test_the_committed_results_pair_with_the_error_of_lenet(tmp_path):
-    table = comparison.table()
+    def beside(results=None):
+        return comparison.together({one.paper.stem: one.frame for one in ledger.everything(results)})
+
+    table = beside()
     (one,) = table[(table["paper"] == 4) & table["ours"].notna()].to_dict("records")
     assert one["dataset"] == "mnist" and one["low"] < one["ours"] < one["high"] < 0.02 and one["n"] >= 2
     assert paths.RESULTS.exists()
-    assert comparison.table(tmp_path)["ours"].isna().all()
+    assert beside(tmp_path)["ours"].isna().all()

@@ -305,7 +305,7 @@ def test_measured_leaves_out_stand_ins_and_other_versions(tmp_path, monkeypatch)
 def test_of_trainings_that_differ_in_what_is_recorded_alone_the_first_counts():
     rows = {"key": list("aabbc"), "created": list("22113"), "metric": ["auc", "accuracy"] * 2 + ["auc"],
             "replicate": 0, "value": 0.5, "rho": [10, 10, 10, 10, 20], "note": list("xxyyx"),
-            "seed_init": [1, 1, 2, 2, 3]}  # fmt: skip
+            "seed_init": [1, 1, 2, 2, 3], "learning_rate": 0.1}  # fmt: skip
     frame = pd.DataFrame(rows)
     assert study._one_training(frame, ("note",))["key"].tolist() == ["b", "b", "c"]
     assert len(study._one_training(frame, ())) == len(frame)

@@ -149,4 +149,3 @@ def test_parameters_of_measured_rows(frame):
     found = figures.parameters_of(frame.assign(learning_rate=0.01))
     assert (found.step_rhos, found.step_mus, found.linear_rhos, found.replicates) == ((10.0, 100.0), (0.2,), (), 2)
     assert found.samplers == ("none", "oversampling") and found.iterations == 2500 and found.learning_rates == ()
-    assert figures.parameters_of(frame.iloc[:0]) is None

@@ -25,6 +25,8 @@ COLUMNS = (
 ).split()
 NAMES = {"allcnn": "All-CNN", "vgg16": "VGG-16"}
 TRAINING_ONLY = "training images only"  # the variant of centres that leaves the validation images out
+#: Not in the paper, on the same trained networks; `linear` is All-CNN's stand-in for a last layer with weights.
+RIVALS = ("linear", "cRT", "tau-norm", "LWS", "logit adjustment")
 INPUT, SIDE = 224, 32  # pixels: VGG-16's input in the paper, and CIFAR's images
 #: Nearest to the paper last.
 _PRETRAINING = ("", "tiny_imagenet", "imagenet")
@@ -102,8 +104,7 @@ def unjudged(frame: pd.DataFrame) -> str:
 def remarks(settings: pd.DataFrame) -> list[str]:
     """What a verdict on these settings (`claims`) has to say: a schedule cut short, a stand-in for the network."""
     notes = []
-    for place, _ in settings.groupby(["iterations", "schedule"]):
-        iterations, cut = place
+    for (iterations, cut), _ in settings.groupby(["iterations", "schedule"]):
         if not cut.startswith("0 "):
             ended = cut.replace("of ", "of the ")
             notes.append(

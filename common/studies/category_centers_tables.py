@@ -8,9 +8,8 @@ import pandas as pd
 from common import tables
 from common.statistics import interval, summarise
 from common.studies.category_centers_figures import METHODS, rows
-from common.studies.category_centers_selection import TRAINING_ONLY, departures
+from common.studies.category_centers_selection import RIVALS, TRAINING_ONLY, departures
 
-RIVALS = ("linear", "cRT", "tau-norm", "LWS", "logit adjustment")
 EVERY = (*METHODS, *RIVALS, *(f"O {rival}" for rival in RIVALS))
 CENTERS = ("C", "F", "OC", "OF")
 #: Differences that the paper draws its conclusions from.

@@ -19,20 +19,18 @@ from common.studies import category_centers as study
 from common.studies import category_centers_networks as networks
 from common.studies.category_centers import Cell, seeds
 from common.studies.category_centers_pretraining import pretrained
-from common.studies.category_centers_selection import TRAINING_ONLY
+from common.studies.category_centers_selection import RIVALS, TRAINING_ONLY
 from common.studies.category_centers_stability import angles
 
 NORMALIZED = "normalised centres"
-#: Classifiers of decoupled training, beside the paper's; `linear` is All-CNN's stand-in for a last layer with weights.
-DECOUPLED = ("cRT", "tau-norm", "LWS", "logit adjustment")
-BEYOND = ("linear", *DECOUPLED)
+DECOUPLED = RIVALS[1:]  # of any network; `linear` of All-CNN alone
 
 
 def method_name(method: str, sampler: str) -> str:
     """The paper's prefix O for oversampled training; set apart from the names of methods it does not have."""
     if sampler == "none":
         return method
-    return f"O {method}" if method in BEYOND else f"O{method}"
+    return f"O {method}" if method in RIVALS else f"O{method}"
 
 
 @held

@@ -72,13 +72,11 @@ def told(kind: str, frame: pd.DataFrame) -> str:
     return said
 
 
-def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
+def parameters_of(frame: pd.DataFrame) -> study.Parameters:
     """The parameters that would give these rows, of one representation and data set, to say how they depart.
 
     Folds are those that every setting has.
     """
-    if frame.empty:
-        return None
 
     def samplers(representation):
         own = frame[frame["representation"] == representation]

@@ -89,6 +89,4 @@ def drawn(frame: pd.DataFrame) -> str:
     return "; ".join(f"{_where(*place)}: n = {study.folds(part)}" for place, part in parts) + " (folds)."
 
 
-def deviations(frame: pd.DataFrame) -> list[dict]:
-    """Departures from the paper of all that was measured."""
-    return show.measured_deviations(frame)
+deviations = show.measured_deviations

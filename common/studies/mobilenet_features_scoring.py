@@ -14,12 +14,12 @@ METRICS = {
 }
 
 
-def rows(method: str, labels, predicted, n_classes: int, **columns) -> list[dict]:
+def rows(method: str, labels, predicted, n_classes: int) -> list[dict]:
     """The paper's three metrics, and recall by class; every class of the test set counts, also one never trained."""
     matrix = metrics.confusion(labels, predicted, n_classes)
     values = {(name, -1): metric(matrix) for name, metric in METRICS.items()}
     values |= {("recall", label): value for label, value in enumerate(metrics.recalls(matrix))}
-    return [_row(method, *what, float(value), **columns) for what, value in values.items()]
+    return [_row(method, *what, float(value)) for what, value in values.items()]
 
 
 def lost(cell, status: str, columns: dict, seconds: float) -> Result:
@@ -42,5 +42,5 @@ def resampled_columns(y: np.ndarray, resampled) -> dict:
     }
 
 
-def _row(method: str, metric: str, class_label: int, value: float, **columns) -> dict:
-    return {"method": method, "prior": "", "metric": metric, "class_label": class_label, "value": value, **columns}
+def _row(method: str, metric: str, class_label: int, value: float) -> dict:
+    return {"method": method, "prior": "", "metric": metric, "class_label": class_label, "value": value}

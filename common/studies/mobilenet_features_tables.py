@@ -12,10 +12,11 @@ from common.matching import complete_block
 from common.names import named
 from common.statistics import interval
 from common.studies import mobilenet_features as study
-from common.studies.mobilenet_features_deviations import DATASETS, RATIOS
+from common.studies.mobilenet_features_deviations import DATASETS
 from common.studies.mobilenet_features_folds import shared
 from common.studies.mobilenet_features_resampling import METHODS
 from common.studies.mobilenet_features_scoring import METRICS
+from common.studies.mobilenet_features_selection import RATIOS
 
 TITLES = {"avacc": "AvAcc", "cba": "CBA", "mavg": "MAvG"}
 KEY = ["representation", "metric", "method"]

@@ -156,10 +156,8 @@ def _overlay(axes, case: Mapping[str, np.ndarray]):
     return shade
 
 
-def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
+def parameters_of(frame: pd.DataFrame) -> study.Parameters:
     """The parameters that would give these rows of one data set and setting, to say how they depart from the paper."""
-    if frame.empty:
-        return None
 
     def values(column):
         return tuple(dict.fromkeys(frame.sort_values(column)[column].dropna()))

@@ -72,9 +72,8 @@ def caveats(metric: str, rows: pd.DataFrame) -> list[str]:
     best = recall.groupby(one, dropna=False)["value"].max()
     blind = int((best == 0).sum())
     said = "they call every image normal, or nearly, and their accuracy is at most the share of normal images"
-    return [f"no test defect recognised in {blind} of {len(best)} judged trainings of its own arm: {said}"] * bool(
-        blind
-    )
+    told = f"no test defect recognised in {blind} of {len(best)} judged trainings of its own arm: {said}"
+    return [told] if blind else []
 
 
 def levels(settings: pd.DataFrame) -> str:

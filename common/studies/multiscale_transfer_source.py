@@ -15,8 +15,8 @@ from common.studies import multiscale_transfer as study
 from common.studies import multiscale_transfer_protocol as protocol
 from common.studies.multiscale_transfer import Cell
 
-#: Seeds of a member that every stage draws anew.
 PIECE = 2_000  # images whose maps are computed in one go: 1 GB at 256 pixels
+#: Seeds of a member that every stage draws anew.
 STREAMS = ("seed_order", "seed_dropout", "seed_augmentation")
 
 

@@ -101,10 +101,8 @@ def reduced(frame: pd.DataFrame) -> pd.DataFrame:
     return _over_replicates(pd.concat([rows[rows["method"].isin(samplers)], *ends]), ["to_rho", "mu", "method"])
 
 
-def parameters_of(frame: pd.DataFrame) -> study.Parameters | None:
+def parameters_of(frame: pd.DataFrame) -> study.Parameters:
     """The parameters that would give these rows of one data set and schedule, to say how they depart from the paper."""
-    if frame.empty:
-        return None
 
     def values(column, rows=frame):
         return tuple(sorted(rows[column].dropna().unique()))

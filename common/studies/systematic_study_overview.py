@@ -101,6 +101,4 @@ def drawn(frame: pd.DataFrame) -> str:
     return f"{where}; {rows['key'].nunique():,} networks, {study.counted_replicates(rows)}."
 
 
-def deviations(frame: pd.DataFrame) -> list[dict]:
-    """Departures from the paper: what of its data sets, and those of the grid on MNIST."""
-    return show.measured_deviations(frame)
+deviations = show.measured_deviations

@@ -47,8 +47,6 @@ def chosen(frame: pd.DataFrame) -> pd.DataFrame:
         The same columns. A method's AUC is that of the training with the best AUC; everything else that of the one with
         the best accuracy. Diverged trainings are never chosen, unless all are.
     """
-    if frame.empty or "network" not in frame:
-        return frame
     searched = frame["network"].isin(_SEARCHED)
     if not searched.any():
         return frame

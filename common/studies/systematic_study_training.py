@@ -211,9 +211,7 @@ class _Convergence:
     def __init__(self, group: _Group, members: list[training.Member]):
         self.group = group
         self.at = training.loss_points(group.schedule.iterations, group.shared.convergence)
-        random = np.random.default_rng(0)
-        n_test = len(group.test)
-        self.on_test = random.permutation(n_test)[:CURVE_SAMPLE]
+        self.on_test = np.random.default_rng(0).permutation(len(group.test))[:CURVE_SAMPLE]
         self.on_train = [np.random.default_rng(m.seed_order).choice(m.plan, CURVE_SAMPLE) for m in members]
         self.curves = [{"training accuracy": [], "test accuracy": []} for _ in members]
 
