@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UserError
+
+LEFT_BEHIND = 3600.0  # seconds after which nobody is taken to be writing a folder still
 
 
 def artifact(
@@ -53,9 +56,8 @@ def artifact(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.with_suffix(".lock"), "w") as lock:
             alone = _locked(lock)
-            if alone:  # whoever began this folder and has not finished it is dead
-                for left_behind in folder.parent.glob(f".{folder.name}-*"):
-                    shutil.rmtree(left_behind, ignore_errors=True)
+            if alone:
+                _remove_left_behind(folder)
             arrays = _whole(folder)
             if arrays is None:
                 if folder.exists():
@@ -64,6 +66,16 @@ def artifact(
                 _write(folder, make(), content)
                 arrays = _read(folder)
     return arrays
+
+
+def _remove_left_behind(folder: Path) -> None:
+    """What a killed process had begun to write; a lock may not reach other hosts, so nothing that is still new."""
+    for begun in folder.parent.glob(f".{folder.name}-*"):
+        try:
+            if time.time() - begun.stat().st_mtime > LEFT_BEHIND:
+                shutil.rmtree(begun, ignore_errors=True)
+        except FileNotFoundError:  # it has just got its name
+            continue
 
 
 def _read(folder: Path) -> dict[str, np.ndarray]:

@@ -1,8 +1,9 @@
 """Where a training stands, written down from time to time, so that a killed one goes on instead of starting again.
 
-A checkpoint's name is a digest of everything that decides the training's numbers; nothing else has to match. It is
-removed when the training ends. Where a caller asks for it, the end itself is then held in a file of its own, until what
-was made of it is in the store: see `training.fit_many`.
+A checkpoint's name is a digest of everything that decides the training's numbers, as far as `training.fit_many` can see
+that or its caller says so (`identity`); nothing else has to match. It is removed when the training ends. Where a caller
+asks for it, the end itself is then held in a file of its own, until what was made of it is in the store: see
+`training.fit_many`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import torch
 
 from common.atomic import replacing
-from common.errors import reason
+from common.errors import UserError, reason
 
 EVERY = 60.0  # seconds between two checkpoints: what a kill costs at most, beside the stretch it interrupts
 OLD = 30  # days after which nobody is taken to go on from a checkpoint; a training under way renews its own
@@ -44,11 +45,24 @@ class Checkpoint:
         return (self._path,) if self._path is not None and self._path.exists() else ()
 
     def load(self, device: torch.device) -> dict | None:
-        """What was saved last, or None; a file that cannot be read counts as none, with a warning."""
+        """What was saved last, or None; a damaged file is removed and counts as none, with a warning.
+
+        Raises
+        ------
+        UserError
+            If the file cannot be read now: nothing says that it is damaged.
+        """
         if not self.files:
             return None
         try:
             return torch.load(self._path, map_location=device, weights_only=True)
+        except (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError):
+            raise
+        except FileNotFoundError:  # another run has just ended the same training
+            return None
+        except OSError as error:
+            told = f"checkpoint {self._path}: {reason(error)}; try again, or remove it to train from the start"
+            raise UserError(told) from None
         except Exception as error:  # a damaged file raises whatever its bytes happen to say
             told = f"checkpoint {self._path}: {reason(error)}; training starts again"
             warnings.warn(told, RuntimeWarning, stacklevel=3)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,8 +156,9 @@ def _unpack(archive: Path, folder: Path) -> Path:
                 if "/" in name or "\\" in name or not name.endswith(".parquet"):
                     raise UserError(f"merge {archive}: holds {name!r}; expected only <study>.parquet as export writes")
                 (folder / name).write_bytes(file.read(name))
-    except zipfile.BadZipFile as error:
-        raise UserError(f"merge {archive}: not a .zip ({error}); expected what export wrote") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # the last: encrypted, unknown method
+        told = f"merge {archive}: not a .zip that can be read ({error}); expected what export wrote"
+        raise UserError(told) from error
     return folder
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from common import dropout
-from common.members import Fitted, Member, Settings, batch_loss, initialise
+from common.members import Fitted, Member, Settings, batch_loss, initialise, lost
 from common.optimisers import of
 from common.resident import Resident
 from common.schedules import Feed, loss_points
@@ -29,7 +29,7 @@ def fit_alone(build, data: Resident, member: Member, k: int, settings: Settings)
     dropouts = dropout.layers(network).values()
     feed = Feed(member, schedule.batch_size, settings.augmentation, data.inputs.shape, len(dropouts))
     decay, points = schedule.decay().tolist(), loss_points(schedule.iterations)  # plain numbers, for checkpoints
-    losses, total, diverged, t = [], torch.zeros((), device=device), False, 0
+    losses, total, t = [], torch.zeros((), device=device), 0
     checkpoint = settings.checkpoint(data, member, network)
     earlier = checkpoint.load(device)
 
@@ -72,8 +72,7 @@ def fit_alone(build, data: Resident, member: Member, k: int, settings: Settings)
         if t < until:
             break
         losses.append(float(total) * schedule.batch_size / positions.numel())
-        diverged = not np.isfinite(losses[-1])
-        if diverged or rate == 0:
+        if not np.isfinite(losses[-1]) or rate == 0:
             break
         if checkpoint.due():
             checkpoint.save(
@@ -89,6 +88,7 @@ def fit_alone(build, data: Resident, member: Member, k: int, settings: Settings)
             )
     state = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
     seconds = time.perf_counter() - started
+    diverged = not np.isfinite(losses).all() or lost(state)
     fitted = Fitted(state, diverged, points[: len(losses)], np.array(losses), seconds, "loop", t)
     settings.hold(k, fitted, seconds)
     checkpoint.clear()

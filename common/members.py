@@ -89,12 +89,16 @@ class Settings:
     on_point: Callable[[int, int, nn.Module], float | None] | None
     at: frozenset[int]
     checkpoints: Path | None
+    identity: tuple = ()
     ends: tuple[Checkpoint, ...] = ()  # by member: where its end is held; empty: nowhere
 
     def content(self, engine: str, data: Resident, network: nn.Module) -> list:
-        """All that decides a training beside its members; the data by their labels and a sample."""
+        """All that decides a training beside its members, as far as it shows, and what the caller adds to that.
+
+        The data are known by their labels and a sample.
+        """
         looks_at = (self.precision, self.trainable, self.augmentation, sorted(self.at), engine, repr(network))
-        return [self.schedule, *looks_at, data.labels, data.inputs[:: max(1, len(data) // 100)]]
+        return [*self.identity, self.schedule, *looks_at, data.labels, data.inputs[:: max(1, len(data) // 100)]]
 
     def checkpoint(self, data: Resident, member: Member, network: nn.Module) -> Checkpoint:
         """Of a member that the loop trains, from this network on."""
@@ -161,6 +165,11 @@ class Settings:
             if isinstance(layer, _BatchNorm) and not self.is_free(f"{name}.weight"):
                 layer.eval()
         return network
+
+
+def lost(state: Mapping[str, torch.Tensor]) -> bool:
+    """Whether a network has lost its numbers."""
+    return not all(bool(value.isfinite().all()) for value in state.values())
 
 
 def initialise(build, member: Member) -> nn.Module:

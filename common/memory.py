@@ -15,7 +15,10 @@ def free() -> int:
     available = psutil.virtual_memory().available
     try:
         limit = int((_CGROUP / "memory.max").read_text())  # the text is 'max' where there is no limit
-        return min(available, limit - int((_CGROUP / "memory.current").read_text()))
+        counts = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+        # Files that were read and are not in use count as used, but go as soon as the room is needed.
+        used = int((_CGROUP / "memory.current").read_text()) - int(counts.get("inactive_file", 0))
+        return min(available, limit - used)
     except (OSError, ValueError):
         return available
 

@@ -120,6 +120,10 @@ class MultiScaleCNN(nn.Module):
         """Images to the concatenated maps: (n, width, size / stem / 4, size / stem / 4), or as large as they came."""
         return self.branches(self.trunk(x))
 
+    def extra_repr(self) -> str:
+        """What the layers do not show, so that the digest of a checkpoint knows it."""
+        return f"pooling={self.pooling}"
+
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Images to the averages, or maxima, (n, width) over the concatenated maps."""
         maps = self.maps(x)

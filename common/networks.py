@@ -124,6 +124,10 @@ class AllCNNHead(nn.Module):
         self.maps = nn.Conv2d(2 * width, n_classes, 1)
         self.rectified = rectified
 
+    def extra_repr(self) -> str:
+        """What the layers do not show, so that the digest of a checkpoint knows it."""
+        return f"rectified={self.rectified}"
+
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Maps (n, 2 width, 6, 6) to logits (n, n_classes)."""
         hidden = functional.relu(self.hidden(features))

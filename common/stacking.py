@@ -17,7 +17,7 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from common import dropout
 from common.checkpoints import Checkpoint
 from common.footprint import group_size
-from common.members import Fitted, Member, Settings, batch_loss, initialise
+from common.members import Fitted, Member, Settings, batch_loss, initialise, lost
 from common.optimisers import direction
 from common.resident import Resident
 from common.schedules import Feed, loss_points
@@ -201,7 +201,7 @@ def fit_stacked(
             state = {name: value.cpu().clone() for name, value in state_of(k).items()}
             end = len(curves) if alive[k] else int(np.argmin(np.isfinite(curves[:, k]))) + 1
             done = int(points[end - 1])
-        diverged = k not in ended and not alive[k]
+        diverged = not np.isfinite(curves[:end, k]).all() or lost(state)
         one = Fitted(state, diverged, points[:end], curves[:end, k], seconds / len(members), "stacked", done)
         settings.hold(numbers[k], one, seconds)
         fitted.append(one)

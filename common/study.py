@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 
 import pandas as pd
 
@@ -25,6 +26,7 @@ from common.options import Options
 from common.store import Store
 
 FIRST = 16  # cells of a GPU's first group under a time budget
+GROWTH = 4  # how many times larger a group may be than any before it, then
 
 
 @dataclass(frozen=True)
@@ -69,24 +71,26 @@ class Summary:
         return text + (f", {self.left} left: start again to go on" if self.left else "")
 
 
-def in_time(cells: list[Cell], most: int, deadline: float) -> Iterator[list[Cell]]:
-    """Cells in groups of at most `most`, each as large as what is left of the time allows.
+def in_time(
+    cells: Iterable[Cell], most: int, deadline: float, missing: Callable[[Cell], bool] = lambda cell: True
+) -> Iterator[list[Cell]]:
+    """Cells that are `missing` when it is their turn, in groups of at most `most`, as large as the time left allows.
 
     Under a deadline the first group is small, to learn what it takes. From then on a group that is not larger than an
-    earlier one is taken to need at most its time, and a larger one proportionally more.
+    earlier one is taken to need at most its time, and a larger one proportionally more. None is larger than `GROWTH`
+    times any before it: those may have been quick because an earlier start had trained them and was killed.
     """
-    limited, taken = deadline != float("inf"), {}
-    start, size = 0, min(most, FIRST if limited else most)
-    while start < len(cells) and size and time.monotonic() <= deadline:
+    limited, taken, waiting = deadline != float("inf"), {}, filter(missing, cells)
+    size = min(most, FIRST if limited else most)
+    while size and time.monotonic() <= deadline and (part := list(islice(waiting, size))):
         begun = time.monotonic()
-        yield cells[start : start + size]
-        start += size
-        taken[size] = max(taken.get(size, 0.0), time.monotonic() - begun)
+        yield part
+        taken[len(part)] = max(taken.get(len(part), 0.0), time.monotonic() - begun)
         if limited:
             left, largest = deadline - time.monotonic(), max(taken)
             sizes = [size for size, seconds in taken.items() if seconds <= left]
             if largest in sizes:
-                sizes.append(min(most, int(largest * left / max(taken[largest], 1e-9))))
+                sizes.append(min(most, GROWTH * largest, int(largest * left / max(taken[largest], 1e-9))))
             size = max(sizes, default=0)
 
 
@@ -207,8 +211,8 @@ class Run:
             from common import footprint
 
             most = max(getattr(self.module, "GROUP", 256), footprint.asked())
-        for part in in_time(cells, most, deadline):
-            yield from self.module.run(list(filter(still_missing, part)), self.context)
+        for part in in_time(cells, most, deadline, still_missing):
+            yield from self.module.run(part, self.context)
 
     def keep(self, key: str, result: Result) -> None:
         """Write a finished cell down in the store."""

@@ -46,6 +46,7 @@ def fit_many(
     at: Iterable[int] = (),
     checkpoints: Path | None = None,
     hold: bool = False,
+    identity: Iterable = (),
     group: int = 0,
 ) -> list[Fitted]:
     """Train every member for the schedule's iterations.
@@ -86,6 +87,10 @@ def fit_many(
         Whether the end of such a training stays there, too, for a caller that has more to do before it keeps what it
         makes of it. A later call with the same member, in whatever company, takes it from there. The caller removes
         the files `Fitted.held` when they have served.
+    identity : iterable
+        Plain values and dataclasses: what else decides the numbers, for a network need not show in `repr` how it
+        pools, nor `on_point` by what rule it acts. What is written down under another identity is not gone on with.
+        Of a study: its name, its version and the fields that its cells share, the same in whatever company.
     group : int
         At most so many members are stacked; 0: as many as fit into the device's memory, or IMBALANCE_GROUP. Where
         they do not fit after all, half as many are.
@@ -109,7 +114,7 @@ def fit_many(
         raise TypeError("on_point: expected state_dict and load_state_dict, which checkpoints need")
     if engine not in ENGINES:
         raise UserError(f"engine {engine!r}: expected auto, {' or '.join(ENGINES)}")
-    settings = Settings(schedule, precision, trainable, augmentation, on_point, at, checkpoints)
+    settings = Settings(schedule, precision, trainable, augmentation, on_point, at, checkpoints, tuple(identity))
     if hold and checkpoints is not None:
         # Both engines give the same, to float tolerance.
         end_of = settings.checkpoints_of("any", data, dict(enumerate(members)), build)

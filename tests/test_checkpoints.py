@@ -1,5 +1,6 @@
 """Checkpoints: a training killed at any moment goes on from the last one and ends with the same numbers."""
 
+import ast
 import os
 import time
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from common import checkpoints, networks, training
+from common import checkpoints, networks, paths, training
 from common.augmentation import Augmentation
+from common.errors import UserError
+from common.multiscale import MultiScaleCNN
 
 RANDOM = np.random.default_rng(0)
 LABELS = np.arange(60) % 3
@@ -107,6 +110,71 @@ def test_another_training_does_not_take_it(tmp_path, often):
     recorder = Recorder(kill_at=5)
     with pytest.raises(Killed):  # begins at the beginning, because another precision gives other numbers
         fit(tmp_path, recorder, "stacked", precision="bf16")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nor_one_of_another_identity(tmp_path, often, engine):
+    """Networks that look alike, and a rule that nobody sees: only the caller knows."""
+    with pytest.raises(Killed):
+        fit(tmp_path, Recorder(kill_at=30), engine, hold=True, identity=("study", 1))
+    recorder = Recorder()
+    fit(tmp_path, recorder, engine, hold=True, identity=("study", 2))
+    assert [t for t, _ in recorder.seen[0]] == list(range(0, 61, 5))
+    again = Recorder(kill_at=5)
+    fit(tmp_path, again, engine, hold=True, identity=("study", 2))  # its ends are held
+    assert again.seen == recorder.seen
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (networks.AllCNN(3), networks.AllCNN(3, rectified=False)),
+        (MultiScaleCNN(3, 1), MultiScaleCNN(3, 1, pooling="maximum")),
+    ],
+)
+def test_networks_that_differ_in_no_layer_say_what_they_are(one, other):
+    assert repr(one) != repr(other)
+
+
+def test_every_study_says_what_its_trainings_are():
+    """Each call that keeps checkpoints, or the dict of its options, has an identity."""
+    kept = []
+    for path in sorted((paths.ROOT / "common" / "studies").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                names = {keyword.arg for keyword in node.keywords}
+            elif isinstance(node, ast.Dict):
+                names = {key.value for key in node.keys if isinstance(key, ast.Constant)}
+            else:
+                continue
+            if "checkpoints" in names:
+                kept.append((path.name, node.lineno, "identity" in names))
+    assert len(kept) >= 7 and [call for call in kept if not call[2]] == []
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (torch.OutOfMemoryError("out of memory"), torch.OutOfMemoryError),
+        (MemoryError(), MemoryError),
+        (OSError(5, "Input/output error"), UserError),
+        (FileNotFoundError(), None),
+    ],
+)
+def test_what_may_pass_costs_no_checkpoint(tmp_path, monkeypatch, raised, expected):
+    checkpoint = checkpoints.Checkpoint(tmp_path, ["x"])
+    checkpoint.save({"t": 1})
+
+    def refused(*_, **__):
+        raise raised
+
+    monkeypatch.setattr(torch, "load", refused)
+    if expected is None:
+        assert checkpoint.load(torch.device("cpu")) is None
+    else:
+        with pytest.raises(expected, match="try again, or remove it" if expected is UserError else None):
+            checkpoint.load(torch.device("cpu"))
+    assert checkpoint.files
 
 
 def test_an_observer_that_cannot_be_resumed_is_refused(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from common import mobilenet_weights, study, training
+from common import checkpoints, mobilenet_weights, study, training
 from common.augmentation import Augmentation
 from common.cells import Context
 from common.errors import UserError
@@ -45,6 +45,24 @@ def test_every_arm_runs_and_gives_every_measure(tiny):
     assert frame["value"].between(0, 1).all()
     per_cell = frame.groupby("method")["metric"].apply(sorted)
     assert all(metrics == ["accuracy", "balanced_accuracy", "pr_auc", "recall", "recall"] for metrics in per_cell)
+
+
+def test_a_killed_training_is_gone_on_with_by_its_own_pooling_alone(tmp_path, monkeypatch):
+    """Both poolings have the same layers, seeds and data."""
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    found, few = {}, {"arms": ("baseline",), "iterations": 20}
+    for store, poolings in {"alone": ["average"], "after": ["maximum", "average"]}.items():
+        for pooling in poolings:
+            run = make(tmp_path, store, pooling=pooling, **few)
+            if pooling == "maximum":
+                monkeypatch.setattr(run, "keep", lambda *_: pytest.exit("killed"))
+                with pytest.raises(pytest.exit.Exception):
+                    run.execute()
+                assert list(run.context.checkpoints.glob("*.pt"))
+            else:
+                run.execute()
+                found[store] = run.curves()["y"].tolist()
+    assert found["after"] == found["alone"]
 
 
 def test_balanced_accuracy_is_the_mean_recall_and_accuracy_its_weighted_mean(tiny):

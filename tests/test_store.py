@@ -2,6 +2,7 @@
 
 import errno
 import json
+import random
 import zipfile
 
 import pandas as pd
@@ -192,6 +193,17 @@ def test_what_is_no_export_is_refused(store, tmp_path):
     }.items():
         with pytest.raises(UserError, match=message):
             exchange.merge(store, tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "damaged.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("toy.parquet", random.Random(0).randbytes(500) * 20)
+    whole = (tmp_path / "damaged.zip").read_bytes()
+    header, entry = whole.index(b"PK\x03\x04"), whole.index(b"PK\x01\x02")
+    for at, flags in {"bits": {100: 0xFF}, "encrypted": {header + 6: 1, entry + 8: 1}}.items():
+        broken = bytearray(whole)
+        for place, bits in flags.items():
+            broken[place] ^= bits
+        (tmp_path / f"{at}.zip").write_bytes(broken)
+        with pytest.raises(UserError, match=r"not a \.zip that can be read"):
+            exchange.merge(store, tmp_path / f"{at}.zip")
     (tmp_path / "other").mkdir()
     pd.DataFrame({"key": ["a"], "x": [1]}).to_parquet(tmp_path / "other" / "toy.parquet")
     with pytest.raises(UserError, match="not a result file"):

@@ -67,8 +67,8 @@ def test_what_another_run_on_the_same_store_has_finished_is_not_run_again(tmp_pa
 @pytest.mark.parametrize(
     ("most", "budget", "sizes"),
     [
-        # 14 s for the first 16; at that pace 98 fit into 86 s and take 34.5, then 128 take 42; 9.5 s are too few.
-        (128, 100.0, [16, 98, 128]),
+        # 14 s for the first 16; four times as many take 26, then 128 take 42; of the 18 s that are left 16 take 14.
+        (128, 100.0, [16, 64, 128, 16]),
         (64, 31.0, [16, 19]),  # 17 s are left: 19 are expected to take 16.6 s, and take 14.75
         (1, 32.0, [1, 1, 1]),  # 10.25 s each
         (128, float("inf"), [128, 128, 128, 16]),
@@ -85,6 +85,24 @@ def test_groups_end_within_the_time_budget(monkeypatch, most, budget, sizes):
     assert [len(part) for part in found] == sizes
     assert [cell for part in found for cell in part] == list(range(sum(sizes)))
     assert clock[0] <= budget or budget < 0
+
+
+def test_groups_that_cost_nothing_promise_nothing(monkeypatch):
+    """As where an earlier start had trained the first 16 and was killed: what comes next takes a minute a cell."""
+    clock, sizes = [0.0], []
+    monkeypatch.setattr(study.time, "monotonic", lambda: clock[0])
+    for part in study.in_time(range(400), 256, 1800.0):
+        sizes.append(len(part))
+        clock[0] += 60.0 * sum(cell >= 16 for cell in part)
+    assert sizes == [16, 64]
+
+
+def test_what_another_run_has_finished_meanwhile_takes_no_place_in_a_group():
+    finished = set(range(10))
+    groups = study.in_time(range(30), 8, float("inf"), lambda cell: cell not in finished)
+    assert next(groups) == list(range(10, 18))
+    finished |= set(range(18, 25))
+    assert list(groups) == [list(range(25, 30))]
 
 
 def test_workers_end_with_a_killed_parent(tmp_path):

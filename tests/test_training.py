@@ -1,5 +1,7 @@
 """The contract of `fit_many`, schedules, and the order of data."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -140,6 +142,19 @@ def test_a_diverged_member_is_recorded_and_changes_nobody_else(data, engine):
     assert (first.diverged, second.diverged) == (False, True)
     assert distance(first, alone) < TOLERANCE
     assert not np.isfinite(second.loss[-1]) and np.isfinite(second.loss[:-1]).all()
+
+
+@pytest.mark.parametrize("end", [3, 4])
+@pytest.mark.parametrize("engine", ["loop", "stacked"])
+def test_a_member_that_is_ended_with_its_numbers_lost_has_diverged(data, engine, end):
+    """Whether its loss was to be looked at when it was ended, or one iteration later."""
+    schedule = replace(SCHEDULE, iterations=200)
+    assert training.loss_points(200)[0] == 4
+    members = [member(0), member(1, learning_rate=1e30)]
+    ended = training.fit_many(
+        build, data, members, schedule, engine=engine, on_point=lambda k, t, network: 0.0, at=[end]
+    )
+    assert [(one.diverged, one.iterations) for one in ended] == [(False, end), (True, end)]
 
 
 @pytest.mark.parametrize("engine", ["loop", "stacked"])

@@ -63,7 +63,8 @@ def _pretrain(cell: Cell, source: Images, context: Context) -> dict[str, np.ndar
     data = training.Resident(source.images, source.labels, context.options.device)
     chance = {f"seed_{name}": seed("pretraining", name) for name in ("init", "order", "dropout")}
     member = training.Member(np.arange(len(source)), **chance)
-    how = {"precision": cell.precision, "checkpoints": context.checkpoints}
+    identity = (study.STEM, study.VERSION, REVISION, study.pretraining_fields(cell))
+    how = {"precision": cell.precision, "checkpoints": context.checkpoints, "identity": identity}
     (fitted,) = training.fit_many(build, data, [member], schedule, **how)
     return {name: value.numpy() for name, value in fitted.state.items() if not name.startswith("network.head.")}
 

@@ -48,14 +48,16 @@ def _statistics(context: Context, dataset: str, size: int):
 def run(cells: list[Cell], context: Context) -> Iterator[Result]:
     """Train the cells and evaluate each; those that differ in sampler and replicate alone are trained together."""
 
-    def alike(cell: Cell) -> Cell:
-        return replace(cell, replicate=0, sampler="none")
-
-    for shared, group in groupby(sorted(cells, key=lambda cell: repr(alike(cell))), key=alike):
+    for shared, group in groupby(sorted(cells, key=lambda cell: repr(_shared(cell))), key=_shared):
         group = list(group)
         # A VGG fills the device alone, and each result is kept as soon as it is there.
         for part in [[cell] for cell in group] if shared.network == "vgg16" else [group]:
             yield from _Group(shared, context).run(part)
+
+
+def _shared(cell: Cell) -> Cell:
+    """What cells that are trained together have in common, the same in whatever company."""
+    return replace(cell, replicate=0, sampler="none")
 
 
 class _Group:
@@ -81,7 +83,7 @@ class _Group:
         fitted = training.fit_many(
             self.build, self.train, members, self.schedule, precision=self.shared.precision,
             on_point=course, at=range(epoch, self.schedule.iterations + 1, epoch), checkpoints=self.context.checkpoints,
-            hold=True,
+            hold=True, identity=(study.STEM, study.VERSION, self.shared),
         )  # fmt: skip
         for k, cell in enumerate(cells):
             yield _Evaluation(self, cell, *splits[k]).result(fitted[k], course, k)

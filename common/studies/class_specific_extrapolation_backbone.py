@@ -238,6 +238,7 @@ def _train(backbone: Backbone, train: Images, test: Images, context: Context) ->
         schedule(backbone, len(positions)),
         precision=backbone.precision,
         checkpoints=context.checkpoints,
+        identity=("backbone", VERSION, backbone),
     )
     network = training.loaded(build, fitted.state)
 

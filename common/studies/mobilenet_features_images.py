@@ -139,7 +139,8 @@ def train(prepared: list[Prepared], context: Context) -> list[Trained]:
             training.Member(one.plan + offset, chance["seed_init"], chance["seed_order"], class_weights=weights)
         )
     course = schedule(prepared[0].iterations)
-    how = {"precision": first.precision, "checkpoints": context.checkpoints}
+    identity = (study.STEM, study.VERSION, first.dataset, first.image_size, first.pretrained)
+    how = {"precision": first.precision, "checkpoints": context.checkpoints, "identity": identity}
     fitted = training.fit_many(build, data, members, course, **how)
     return [
         Trained(one, training.loaded(build, result.state), result) for one, result in zip(prepared, fitted, strict=True)

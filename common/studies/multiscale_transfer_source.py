@@ -57,7 +57,7 @@ def _pretrained(cell: Cell, context: Context) -> dict[str, np.ndarray]:
 
     def make() -> dict[str, np.ndarray]:
         initial = start(replace(cell, related=""), context)[0] if cell.related else {}
-        return _pretrain(cell, context, name, size, updates, initial, channels)
+        return _pretrain(cell, context, name, size, updates, initial, channels, fields)
 
     return context.artifact("multiscale_transfer", fields, make)
 
@@ -73,7 +73,7 @@ def _task(cell: Cell, context: Context, name: str, size: int, channels: int) -> 
 
 
 def _pretrain(
-    cell: Cell, context: Context, name: str, size: int, iterations: int, initial: dict, channels: int
+    cell: Cell, context: Context, name: str, size: int, iterations: int, initial: dict, channels: int, fields: dict
 ) -> dict[str, np.ndarray]:
     """Train on a whole training set as it is, with the two rates of every other training."""
     train, test = context.data(name, size)
@@ -87,6 +87,7 @@ def _pretrain(
         "precision": cell.precision,
         "augmentation": protocol.augmentation(cell.augment, train.images.shape[1], cell.border),
         "checkpoints": context.checkpoints,
+        "identity": (study.STEM, fields),
     }
     for updates, factor in ((first, 1.0), (iterations - first, protocol.SECOND_RATE)):
         member = replace(member, learning_rate=factor * cell.learning_rate)

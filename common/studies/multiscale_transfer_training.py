@@ -30,12 +30,16 @@ def run(cells: list[Cell], context: Context) -> Iterator[Result]:
         return
 
     def alike(cell: Cell) -> str:
-        alone = {"replicate": 0, "rho": None, "few": 0, "arm": "baseline", "ensemble": 1, "pictures": 0, "total": 0}
-        shared = replace(cell, **alone, source="", source_size=0, source_iterations=0, related="")
-        return repr((shared, cell.imbalance == "natural"))
+        return repr((_shared(cell), cell.imbalance == "natural"))
 
     for _, together in groupby(sorted(cells, key=alike), key=alike):
         yield from _Group(list(together), context).run()
+
+
+def _shared(cell: Cell) -> Cell:
+    """What cells that are trained together have in common, the same in whatever company."""
+    alone = {"replicate": 0, "rho": None, "few": 0, "arm": "baseline", "ensemble": 1, "pictures": 0, "total": 0}
+    return replace(cell, **alone, source="", source_size=0, source_iterations=0, related="")
 
 
 @dataclass
@@ -119,6 +123,7 @@ class _Group:
             augmentation=protocol.augmentation(shared.augment, self.pool.images.shape[1], shared.border),
             checkpoints=self.context.checkpoints,
             hold=True,
+            identity=(study.STEM, study.VERSION, _shared(shared)),
         )
 
     # -- evaluation ---------------------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ class _Group:
             "augmentation": protocols.augmentation(shared.network, size),
             "checkpoints": context.checkpoints,
             "hold": True,  # until all phases are done and evaluated
+            "identity": (study.STEM, study.VERSION, shared),
         }
         self.crop = protocols.test_crop(shared.network, size)
         self.schedule = study.schedule(shared)
@@ -143,7 +144,7 @@ class _Group:
         shape = trained[0][2].head
         fitted = training.fit_many(
             lambda generator: networks.Head(shape.in_features, shape.out_features), stacked, members, self.schedule,
-            checkpoints=self.options["checkpoints"], hold=True,
+            checkpoints=self.options["checkpoints"], hold=True, identity=self.options["identity"],
         )  # fmt: skip
         return [
             (training.loaded(self.build, {**network.state_dict(), **one.state}), one)
