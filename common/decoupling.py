@@ -75,6 +75,8 @@ def tau_normalized(weight: np.ndarray, tau: float) -> np.ndarray:
     Frequent classes get weights of larger norm; tau 0 leaves them, 1 makes all norms equal. There is no bias then.
     """
     norm = np.linalg.norm(weight, axis=1, keepdims=True)
+    if not (np.isfinite(norm).all() and np.isfinite(tau)):
+        raise UserError(f"weights, or tau {tau}: NaN or infinity; a network that diverged has no classifier to repair")
     if not norm.all():
         raise UserError(f"weight of class {int(norm.argmin())} is zero: it has no direction to normalise")
     return weight / norm**tau

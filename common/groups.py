@@ -19,7 +19,7 @@ def of(claim: Claim, cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
             raise NoData(f"the compared cells have no column {column!r}")
     groups = {}
     for key, group in cells.groupby(by, dropna=False):
-        shown = [f"{value:g}" if isinstance(value, float) else value for value in key]
+        shown = [f"{value:.10g}" if isinstance(value, float) else value for value in key]
         groups[matching.describe({column: [value] for column, value in zip(by, shown, strict=True)})] = group
     return groups
 

@@ -21,8 +21,13 @@ def _at_least_one(counts) -> np.ndarray:
 
 
 def _check_ratio(name: str, value: float) -> None:
-    if not value >= 1:
+    if not 1 <= value < math.inf:
         raise UserError(f"{name} {value!r}: expected a ratio of largest to smallest class of at least 1")
+
+
+def _check_largest(largest: float) -> None:
+    if not 1 <= largest < math.inf:
+        raise UserError(f"largest {largest!r}: expected the images of the largest class, at least 1")
 
 
 def checked_labels(labels, n_classes: int | None = None, name: str = "labels") -> np.ndarray:
@@ -31,9 +36,11 @@ def checked_labels(labels, n_classes: int | None = None, name: str = "labels") -
     Raises
     ------
     UserError
-        Unless they are integers from 0 to below `n_classes`; None is no bound.
+        Unless they are integers from 0 to below `n_classes`, one a sample; None is no bound.
     """
     labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise UserError(f"{name} of shape {labels.shape}: expected one integer a sample, shape (n,)")
     expected = f"expected integers from 0 {'on' if n_classes is None else f'to {n_classes - 1}'}"
     if labels.dtype.kind not in "biuf":
         raise UserError(
@@ -93,7 +100,7 @@ def class_order(n_classes: int, seed: int | None = None) -> np.ndarray:
 def check_reach(rho: float, largest: int, limit: str = "") -> None:
     """Raise `UserError` if `rho` is below 1 or leaves the rarest class no image; `limit` says why it is no larger."""
     _check_ratio("rho", rho)
-    if largest / rho < 1 - 1e-9:
+    if not largest / rho >= 1 - 1e-9:
         raise UserError(f"rho {rho:g}: with {largest} images in the largest class it is at most {largest}{limit}")
 
 
@@ -103,11 +110,13 @@ def step_counts(n_classes: int, largest: int, rho: float, minority) -> np.ndarra
     Raises
     ------
     UserError
-        If `rho` is below 1 or a minority class would keep less than one image.
+        If `rho` is below 1, a minority class would keep less than one image, or `minority` holds no labels.
     """
     check_reach(rho, largest)
+    if np.asarray(minority).dtype == bool:
+        raise UserError("minority: a mask; expected labels: np.flatnonzero(minority)")
     counts = np.full(n_classes, largest, dtype=np.int64)
-    counts[np.asarray(minority, dtype=np.int64)] = _at_least_one(largest / rho)
+    counts[checked_labels(minority, n_classes, "minority")] = _at_least_one(largest / rho)
     return counts
 
 
@@ -126,6 +135,7 @@ def inverse_linear_counts(n_classes: int, largest: int, ir: float, order=None) -
     `order` lists the labels from the most frequent down; None is ascending labels.
     """
     _check_ratio("ir", ir)
+    _check_largest(largest)
     return _placed(_at_least_one(largest / np.linspace(1, ir, n_classes)), order)
 
 
@@ -135,6 +145,7 @@ def exponential_counts(n_classes: int, largest: int, rho: float, order=None) -> 
     `order` lists the labels from the most frequent down; None is ascending labels.
     """
     _check_ratio("rho", rho)
+    _check_largest(largest)
     sizes = largest * np.power(float(rho), -np.arange(n_classes) / max(n_classes - 1, 1))
     # The tolerance keeps a size that is whole in exact arithmetic (5000 / 100) from falling to the number below.
     return _placed(np.maximum(np.floor(sizes + 1e-9), 1), order)
@@ -142,8 +153,11 @@ def exponential_counts(n_classes: int, largest: int, rho: float, order=None) -> 
 
 def _placed(sizes: np.ndarray, order) -> np.ndarray:
     """Sizes by label: the first goes to the first label of `order`."""
+    order = class_order(len(sizes)) if order is None else np.asarray(order)
+    if not np.array_equal(np.sort(order), class_order(len(sizes))):
+        raise UserError(f"order {order.tolist()}: expected each label from 0 to {len(sizes) - 1} once")
     counts = np.empty(len(sizes), dtype=np.int64)
-    counts[class_order(len(sizes)) if order is None else np.asarray(order)] = sizes
+    counts[order] = sizes
     return counts
 
 

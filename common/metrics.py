@@ -117,9 +117,11 @@ def recalls(matrix) -> np.ndarray:
     Raises
     ------
     UserError
-        If a class has no sample: its recall is not defined.
+        If a class has no sample: its recall is not defined. If there are not as many columns as rows.
     """
     matrix = np.asarray(matrix)
+    if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2]:
+        raise UserError(f"confusion matrix of shape {matrix.shape}; expected as many rows as columns, (..., C, C)")
     sizes = matrix.sum(axis=-1)
     if empty := int((sizes == 0).sum()):
         raise UserError(f"confusion matrix: {empty} classes without a sample; every class needs at least one")

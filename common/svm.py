@@ -53,6 +53,8 @@ def rbf_gamma(rule: str, x, weights=None) -> float:
     mean = np.average(x.mean(axis=1, dtype=np.float64), weights=weights)
     square = np.average(np.einsum("ij,ij->i", x, x, dtype=np.float64) / x.shape[1], weights=weights)
     variance = square - mean**2
+    if variance < 1e-6 * square:  # the difference of two large numbers has lost its digits
+        variance = np.average(((x - mean) ** 2).mean(axis=1, dtype=np.float64), weights=weights)
     return 1 / (x.shape[1] * variance) if variance > 0 else 1.0
 
 

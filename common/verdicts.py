@@ -78,6 +78,8 @@ def counted(claim: Claim, value: float) -> tuple[Interval, Verdict]:
     """The verdict on a number that has no chance in it."""
     found = Interval(value, np.nan, np.nan, 0)
     holds = _beyond(claim, Interval(value, value, value, 1))
+    if claim.direction.startswith("not ") and value == _bound(claim):  # neither less nor greater
+        holds = True
     return found, Verdict.SUPPORTED if holds else Verdict.NOT_SUPPORTED
 
 
@@ -113,12 +115,15 @@ def _holds(claim: Claim, effects: Sequence[np.ndarray | None], level: float, noi
 
 def _beyond(claim: Claim, found: Interval) -> bool | None:
     """Whether an interval lies where the claim says; None if it lies on both sides of the bound."""
-    centre = claim.value or 0.0
     if claim.direction not in ORDERS:
-        return found.within(claim.margin, centre)
-    beyond = centre + (claim.margin if claim.direction in ("greater", "not greater") else -claim.margin)
-    above = found.above(beyond)
+        return found.within(claim.margin, claim.value or 0.0)
+    above = found.above(_bound(claim))
     return above if above is None or claim.direction in ("greater", "not less") else not above
+
+
+def _bound(claim: Claim) -> float:
+    """The number that an ordered claim's effect is to be beyond, or not."""
+    return (claim.value or 0.0) + (claim.margin if claim.direction in ("greater", "not greater") else -claim.margin)
 
 
 def _still(claim: Claim, found: Interval) -> bool:

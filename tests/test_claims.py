@@ -516,6 +516,30 @@ def test_a_level_on_other_data_has_no_verdict():
     assert judge(UP, study, **level, on={"rho": 10}).verdict == judge(UP, study).verdict == "supported"
 
 
+@pytest.mark.parametrize(
+    ("direction", "value", "verdict"),
+    [
+        ("not less", 5, "supported"),
+        ("not greater", 5, "supported"),
+        ("greater", 5, "not supported"),
+        ("less", 5, "not supported"),
+        ("not less", 4, "not supported"),
+        ("not greater", 6, "not supported"),
+    ],
+)
+def test_a_count_at_its_bound_is_neither_less_nor_greater(direction, value, verdict):
+    entry = {"id": "few", "statement": "Five.", "where": "here", "test": "count_numbers", "margin": 0, "value": 5,
+             "quantity": "numbers", "direction": direction}  # fmt: skip
+    study = SimpleNamespace(count_numbers=lambda claim: value)
+    assert evaluate([Claim.parse(entry)], pd.DataFrame(), study).iloc[0].verdict == verdict
+
+
+def test_groups_are_told_apart_however_close_their_values_are():
+    frame = results(lambda rho, mu: -0.05 if rho == 1_000_000 else 0.05, rhos=(1_000_000, 1_000_001))
+    row = judge(frame, every=["rho"])
+    assert row.verdict == "not supported" and "least favourable of 2: rho = 1000000" in row.verdict_note
+
+
 @pytest.mark.parametrize(("value", "verdict"), [(0.11, "supported"), (0.09, "not supported")])
 def test_what_is_counted_needs_no_results(value, verdict):
     entry = {"id": "few", "statement": "Few numbers.", "where": "here", "test": "count_numbers", "margin": 0.1,

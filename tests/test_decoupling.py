@@ -108,6 +108,8 @@ def test_frames_are_features_too(imbalanced):
             "a row for each of two classes",
         ),
         (lambda: decoupling.best_tau(np.eye(2), np.arange(2), np.eye(2), taus=()), "taus: none to choose from"),
+        (lambda: decoupling.best_tau(np.eye(2), np.arange(2), np.full((2, 2), np.nan)), "weights, or tau .*: NaN"),
+        (lambda: decoupling.best_tau(np.eye(2), np.arange(2), np.eye(2), taus=(np.nan,)), "tau nan: NaN"),
     ],
 )
 def test_bad_input_is_named(call, message):

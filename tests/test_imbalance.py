@@ -72,6 +72,21 @@ def test_extreme_ratio_leaves_one_image():
     [
         (lambda: imbalance.step_counts(10, 5000, 0.5, [0]), "rho 0.5: expected a ratio"),
         (lambda: imbalance.step_counts(10, 100, 1000, [0]), "rho 1000: with 100 images"),
+        (
+            lambda: imbalance.step_counts(2, 100, 10, np.array([False, True])),
+            r"a mask; expected labels: np.flatnonzero",
+        ),
+        (lambda: imbalance.step_counts(4, 100, 10, [4]), "minority: 4; expected integers from 0 to 3"),
+        (lambda: imbalance.step_counts(4, 100, 10, [-1]), "minority: -1; expected"),
+        (lambda: imbalance.step_counts(4, float("nan"), 10, [1]), "rho 10: with nan images"),
+        (lambda: imbalance.linear_counts(3, 100, 10, [0, 0, 1]), r"order \[0, 0, 1\]: expected each label from 0 to 2"),
+        (lambda: imbalance.exponential_counts(3, float("nan"), 2), "largest nan: expected the images"),
+        (lambda: imbalance.inverse_linear_counts(3, 0, 2), "largest 0: expected the images"),
+        (lambda: imbalance.inverse_linear_counts(3, 100, float("inf")), "ir inf: expected a ratio"),
+        (
+            lambda: imbalance.subsample(np.eye(2, dtype=int), [2, 2], 0),
+            r"labels of shape \(2, 2\): expected one integer",
+        ),
         (lambda: imbalance.linear_counts(10, 100, 1000), "rho 1000: with 100 images"),
         (lambda: imbalance.minority_classes(10, 0.25), "mu 0.25: expected a fraction of 10 classes"),
         (lambda: imbalance.minority_classes(10, 1.5), "mu 1.5"),

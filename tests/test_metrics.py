@@ -81,6 +81,11 @@ def test_each_label_needs_a_prediction():
         metrics.confusion([0, 1, 2, 1], [0], 3)
 
 
+def test_a_confusion_matrix_is_square():
+    with pytest.raises(UserError, match=r"of shape \(2, 3\); expected as many rows as columns"):
+        metrics.recalls(np.ones((2, 3)))
+
+
 def test_the_geometric_mean_of_many_small_recalls_is_no_zero():
     n_classes = 200
     matrix = 2 * np.eye(n_classes, dtype=int) + 98 * np.roll(np.eye(n_classes, dtype=int), 1, axis=1)

@@ -77,9 +77,7 @@ def test_memory_that_a_container_or_batch_job_leaves(tmp_path, monkeypatch, limi
     monkeypatch.setattr(memory, "_CGROUP", tmp_path)
     (tmp_path / "memory.max").write_text(limit)
     (tmp_path / "memory.current").write_text(f"{2 * GIB}\n")
-    (tmp_path / "memory.stat").write_text(
-        f"anon {GIB}\ninactive_file {GIB}\n"
-    )  # what was read goes when room is needed
+    (tmp_path / "memory.stat").write_text(f"anon {GIB}\ninactive_file {GIB}\n")
     assert memory.free() == free
 
 

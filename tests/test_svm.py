@@ -86,5 +86,10 @@ def test_gamma(digits):
     repeated = np.repeat(x, counts, axis=0).astype(float)
     assert svm.rbf_gamma("scale", x, counts) == pytest.approx(1 / (64 * repeated.var()))
     assert svm.rbf_gamma("scale", np.ones((3, 2))) == 1.0
+    for offset in (1e6, 1e8):  # where the mean square less the squared mean has few digits left, or none
+        far = x.astype(float) + offset
+        assert svm.rbf_gamma("scale", far) == pytest.approx(1 / (64 * far.var()))
+        repeated = np.repeat(far, counts, axis=0)
+        assert svm.rbf_gamma("scale", far, counts) == pytest.approx(1 / (64 * repeated.var()))
     with pytest.raises(UserError, match="gamma 'best': expected one of scale, auto"):
         svm.rbf_gamma("best", x)
