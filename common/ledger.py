@@ -135,7 +135,9 @@ def by_chance(claims: pd.DataFrame) -> str:
         f"Each claim is judged for itself; nothing is corrected for their number. If every effect lay exactly at the "
         f"bound of its claim, each verdict would be wrong with a chance of at most {100 * chance:g}%, one end of "
         f"a {100 * LEVEL:g}% interval: up to {chance * len(tried):.1f} of the {len(tried)} claims with an interval, of "
-        f"which {decided} {'is' if decided == 1 else 'are'} decided. Effects away from their bounds make it fewer."
+        f"which {decided} {'is' if decided == 1 else 'are'} decided. Effects away from their bounds make it fewer. "
+        "Where claims stayed undecided replicates were added and they were judged again; each look is one more chance, "
+        "which this count leaves out."
     )
 
 
