@@ -160,10 +160,10 @@ def course(curves: pd.DataFrame, pairs: Sequence[str]) -> plots.Chart | None:
 
 
 def by_pair(frame: pd.DataFrame, metric: str, methods: Iterable[str] = EVERY) -> pd.DataFrame:
-    """One row per method, one column per pair: mean and 95% interval."""
+    """One row per method, one column per pair: mean over n replicates and 95% interval."""
     pairs = pairs_of(frame)
     part = frame[(frame["metric"] == metric) & frame["pair"].isin(pairs)]
-    return _wide(part, "pair", pairs, methods)
+    return _with_n(_wide(part, "pair", pairs, methods), part)
 
 
 def by_ratio(frame: pd.DataFrame, metric: str = "pr_auc") -> pd.DataFrame:
@@ -178,6 +178,12 @@ def _wide(part: pd.DataFrame, across: str, order: Sequence[str], methods: Iterab
     cells = [tables.effect(*row, digits=4) for row in found[["mean", "low", "high"]].to_numpy()]
     table = found.assign(cell=cells).set_index(["method", across])["cell"].unstack()
     return table.reindex(index=_known(part, methods), columns=list(order)).rename_axis(columns=None).reset_index()
+
+
+def _with_n(table: pd.DataFrame, part: pd.DataFrame) -> pd.DataFrame:
+    """Beside each method on how many replicates it rests: some were run on more of them than others."""
+    table.insert(1, "n", table["method"].map(part.groupby("method")["replicate"].nunique()))
+    return table
 
 
 def by_starts(frame: pd.DataFrame) -> pd.DataFrame:
@@ -209,7 +215,7 @@ def overall(frame: pd.DataFrame) -> pd.DataFrame:
     minor = frame[frame["metric"] == "minor_recall"].groupby(["replicate", "method"], as_index=False)["value"].mean()
     parts = {"accuracy": frame[frame["metric"] == "accuracy"], "recall of minor classes": minor}
     part = pd.concat([one.assign(what=name) for name, one in parts.items()])
-    return _wide(part, "what", list(parts), EVERY)
+    return _with_n(_wide(part, "what", list(parts), EVERY), part)
 
 
 def cost(frame: pd.DataFrame) -> pd.DataFrame:
