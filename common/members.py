@@ -168,8 +168,8 @@ class Settings:
 
 
 def lost(state: Mapping[str, torch.Tensor]) -> bool:
-    """Whether a network has lost its numbers."""
-    return not all(bool(value.isfinite().all()) for value in state.values())
+    """Whether a network, its state on the CPU, has lost its numbers."""
+    return not all(np.isfinite(value.numpy()).all() for value in state.values())
 
 
 def initialise(build, member: Member) -> nn.Module:
