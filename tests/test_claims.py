@@ -683,7 +683,7 @@ def test_no_block_of_complete_replicates_is_larger(seed):
 
 @pytest.mark.parametrize("most", [1024, 8])
 def test_many_replicates_that_each_lack_something(monkeypatch, most):
-    """Forty replicates, each without one of forty cells: a quarter of the cells, or of the replicates, may go."""
+    """Forty replicates, each without a cell of its own: twenty of them have the twenty cells that the others lack."""
     monkeypatch.setattr(matching, "BLOCKS", most)
     table = pd.DataFrame(
         [(r, c, 1.0) for r, c in product(range(40), range(40)) if r != c], columns=["replicate", "cell", "value"]
