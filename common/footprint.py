@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -17,6 +19,8 @@ from common.resident import Resident
 SHARE = 0.8  # of what is free: workspaces of convolutions and fragments take the rest
 SETTING = "IMBALANCE_GROUP"  # overrides what is computed here
 OPTIMISER_STATE = {"sgd": 1, "adam": 2, "rmsprop": 1}  # tensors an optimiser keeps for each parameter
+# What cuBLAS, cuDNN and CUDA itself say when they get no memory beside what torch has taken.
+DENIED = ("STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 
 
 def group_size(network: nn.Module, data: Resident, settings: Settings) -> int:
@@ -38,10 +42,22 @@ def group_size(network: nn.Module, data: Resident, settings: Settings) -> int:
     if size := asked():
         return size
     try:
-        one = bytes_of(network, data, settings)
+        with denials_told():
+            one = bytes_of(network, data, settings)
     except torch.OutOfMemoryError:  # then its training says so, too
         return 1
     return max(1, int(SHARE * free_bytes(data.device) // one))
+
+
+@contextmanager
+def denials_told() -> Iterator[None]:
+    """Raise `torch.OutOfMemoryError`, as torch does for its own memory, where one of its libraries gets none."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(said in str(error) for said in DENIED):
+            raise
+        raise torch.OutOfMemoryError(str(error)) from error
 
 
 def asked() -> int:

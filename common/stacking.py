@@ -16,7 +16,7 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from common import dropout
 from common.checkpoints import Checkpoint
-from common.footprint import group_size
+from common.footprint import denials_told, group_size
 from common.members import Fitted, Member, Settings, batch_loss, initialise, lost
 from common.optimisers import direction
 from common.resident import Resident
@@ -44,7 +44,8 @@ def fit_groups(build, data: Resident, members: dict[int, Member], settings: Sett
         part = rest[: next(begun, size)]
         checkpoint, before = checkpoint_of(part), settings.observed(part)
         try:
-            ended = fit_stacked(build, data, [members[k] for k in part], settings, part, checkpoint)
+            with denials_told():
+                ended = fit_stacked(build, data, [members[k] for k in part], settings, part, checkpoint)
             fitted |= dict(zip(part, ended, strict=True))
             rest = rest[len(part) :]
         except torch.OutOfMemoryError:

@@ -18,7 +18,7 @@ from torch import nn
 
 from common.augmentation import Augmentation, centred
 from common.errors import UserError
-from common.footprint import asked
+from common.footprint import asked, denials_told
 from common.looping import fit_alone
 from common.members import Fitted, Member, Settings, batch_loss  # noqa: F401 - some are used from here
 from common.resident import Resident
@@ -123,7 +123,8 @@ def fit_many(
     rest = {k: member for k, member in enumerate(members) if k not in fitted}
     try:
         if engine == "loop":
-            fitted |= {k: fit_alone(build, data, member, k, settings) for k, member in rest.items()}
+            with denials_told():
+                fitted |= {k: fit_alone(build, data, member, k, settings) for k, member in rest.items()}
         elif rest:
             fitted |= fit_groups(build, data, rest, settings, group)
     except torch.OutOfMemoryError as error:
@@ -166,7 +167,8 @@ def forward(
     cut = partial(centred, crop=crop)
     while True:
         try:
-            return torch.cat([getattr(network, part)(data.gather(piece, cut)) for piece in index.split(chunk)])
+            with denials_told():
+                return torch.cat([getattr(network, part)(data.gather(piece, cut)) for piece in index.split(chunk)])
         except torch.OutOfMemoryError:
             if chunk == 1:
                 raise

@@ -205,10 +205,12 @@ def test_groups_give_what_all_together_give(exact):
 def room_for(monkeypatch):
     """A device that runs out of memory with more than so many networks."""
 
-    def limit(most):
-        def gather(self, positions, cut=None, original=training.Resident.gather):
+    original = training.Resident.gather
+
+    def limit(most, error=None):
+        def gather(self, positions, cut=None):
             if len(positions) > most * SCHEDULE.batch_size:
-                raise torch.OutOfMemoryError("out of memory")
+                raise error or torch.OutOfMemoryError("out of memory")
             return original(self, positions, cut)
 
         monkeypatch.setattr(training.Resident, "gather", gather)
@@ -225,6 +227,20 @@ def test_out_of_memory_halves_the_group(data, room_for, happened):
         group = training.fit_many(all_cnn, data, members, SCHEDULE, engine="stacked")
     assert len(group) == 7 and all(distance(a, b) < 1e-3 for a, b in zip(group, alone, strict=True))
     happened(f"'{said[-1].message}'; all 7 networks trained, each as it is alone")
+
+
+@pytest.mark.parametrize("engine", ["loop", "stacked"])
+def test_libraries_of_torch_that_get_no_memory_count_as_out_of_memory(data, room_for, engine):
+    denied = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+    room_for(0, denied)
+    with pytest.raises(UserError, match="out of memory on cpu with one network"):
+        training.fit_many(all_cnn, data, [member(0)], SCHEDULE, engine=engine)
+    room_for(0, RuntimeError("CUDA error: an illegal memory access was encountered"))
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        training.fit_many(all_cnn, data, [member(0)], SCHEDULE, engine=engine)
+    room_for(1, denied)
+    with pytest.warns(RuntimeWarning, match="2 networks do not fit into memory; 1 at a time"):
+        assert len(training.fit_many(all_cnn, data, [member(0), member(1)], SCHEDULE, engine="stacked", group=2)) == 2
 
 
 class Course:

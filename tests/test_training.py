@@ -228,14 +228,14 @@ def test_bad_requests_are_named(data):
 class Roomless(torch.nn.Module):
     """Means of images, where there is room for `room` at once."""
 
-    def __init__(self, room):
+    def __init__(self, room, error=None):
         super().__init__()
-        self.room, self.asked = room, []
+        self.room, self.asked, self.error = room, [], error or torch.OutOfMemoryError("out of memory")
 
     def forward(self, x):
         self.asked.append(len(x))
         if len(x) > self.room:
-            raise torch.OutOfMemoryError("out of memory")
+            raise self.error
         return x.mean(dim=(1, 2, 3))[:, None]
 
 
@@ -245,5 +245,7 @@ def test_outputs_are_computed_in_chunks_that_fit(data):
     found = training.forward(small, data, positions, chunk=8)
     assert found.equal(training.forward(large, data, positions, chunk=8)) and len(found) == 20
     assert small.asked == [8, 4] + 10 * [2] and large.asked == [8, 8, 4]
+    denied = RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
+    assert found.equal(training.forward(Roomless(3, denied), data, positions, chunk=8))
     with pytest.raises(torch.OutOfMemoryError):
         training.forward(Roomless(0), data, positions)
